@@ -1,0 +1,1 @@
+"""Remit: governed agents as Kubernetes objects."""

@@ -1,0 +1,1 @@
+"""The only I/O of controller and gateway: each adapter implements one port."""

@@ -1,0 +1,1 @@
+"""Commands for people. May not need cluster-admin."""

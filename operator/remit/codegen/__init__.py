@@ -1,0 +1,1 @@
+"""Generates CRDs, RBAC, admission policies and docs from the models. Development only."""

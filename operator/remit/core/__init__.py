@@ -1,0 +1,1 @@
+"""Decisions: synchronous, pure and total. No I/O, clock, randomness or logging."""

@@ -1,0 +1,1 @@
+"""Container images without Docker: reproducible, non-root, as docker-archive files."""

@@ -1,0 +1,32 @@
+"""Tiers: a test's tier is its directory. Nothing here may skip, deselect or excuse a test."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+TIMEOUT_SECONDS = {
+    "unit": 10,
+    "property": 60,
+    "golden": 10,
+    "dataplane": 60,
+    "apiserver": 180,
+    "e2e": 600,
+}
+
+
+def tier_of(path: Path) -> str:
+    """Return the directory below tests/ that holds the file."""
+    return path.relative_to(TESTS).parts[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with its tier and bound its time; a test outside a tier is an error."""
+    for item in items:
+        tier = tier_of(item.path)
+        if tier not in TIMEOUT_SECONDS:
+            raise pytest.UsageError(f"{item.path} is in no tier: {', '.join(TIMEOUT_SECONDS)}")
+        item.add_marker(tier)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS[tier]))
