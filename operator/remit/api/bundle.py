@@ -1,0 +1,59 @@
+"""The bundle: an Agent with its grants and policies as one versioned, content-addressed, Kubernetes-free document.
+
+The controller compiles and pins it, the gateway compiles the live one itself: a call must pass both.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from remit.api.agent import AgentSpec
+from remit.api.meta import MAX_SAFE_INTEGER, ApiModel
+from remit.api.policy import PolicySpec
+from remit.api.toolgrant import ToolGrantSpec
+
+BUNDLE_VERSION = "remit.dev/bundle/v1"
+
+
+class ObjectReference(ApiModel):
+    """Which object, and which state of it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+
+
+class BundledAgent(ApiModel):
+    """The agent."""
+
+    ref: ObjectReference
+    labels: dict[str, str]
+    spec: AgentSpec
+
+
+class BundledGrant(ApiModel):
+    """A grant that chose the agent."""
+
+    ref: ObjectReference
+    spec: ToolGrantSpec
+
+
+class BundledPolicy(ApiModel):
+    """A policy that is for the agent: of its own namespace, or the platform's floor."""
+
+    ref: ObjectReference
+    spec: PolicySpec
+
+
+class Bundle(ApiModel):
+    """Everything that a decision about the agent rests on. Grants and policies are in order of namespace and name."""
+
+    version: Literal["remit.dev/bundle/v1"] = "remit.dev/bundle/v1"
+    agent: BundledAgent
+    grants: list[BundledGrant]
+    policies: list[BundledPolicy]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document whose canonical bytes (RFC 8785) are the bundle."""
+        return self.to_json()
