@@ -9,6 +9,10 @@ from bank import operations
 
 Schema = dict[str, Any]
 
+MAX_OBJECTION = 300
+NAMES_ONLY = frozenset({"required", "additionalProperties"})
+"""Rules whose message in jsonschema names arguments and never shows a value."""
+
 ACCOUNT: Schema = {"type": "string", "pattern": "^ACC-[0-9]{4,10}$", "maxLength": 14}
 TRANSACTION: Schema = {"type": "string", "pattern": "^TXN-[0-9]{4,10}$", "maxLength": 14}
 DISPUTE: Schema = {"type": "string", "pattern": "^DSP-[0-9]{4,10}$", "maxLength": 14}
@@ -54,9 +58,11 @@ class Tool:
         fault = next(Draft202012Validator(self.input_schema).iter_errors(arguments), None)
         if fault is None:
             return None
-        # The value itself may be long or private: name its place and the rule that it breaks.
         place = "/".join(map(str, fault.absolute_path)) or "arguments"
-        return f"{place} breaks {fault.validator}: {fault.validator_value}"[:500]
+        if fault.validator in NAMES_ONLY:
+            return f"{place}: {fault.message}"[:MAX_OBJECTION]
+        # The value itself may be long or private: name its place and the rule that it breaks.
+        return f"{place}: must be {fault.validator} {fault.validator_value}"[:MAX_OBJECTION]
 
 
 _TOOLS = (
