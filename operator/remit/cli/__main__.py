@@ -1,0 +1,78 @@
+"""`remit`, also `kubectl remit`: the root of all commands. Only the module of the command that runs is imported."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+PROGRAM = "remit"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name below the root: the module whose `app` has it, and the line that `--help` shows."""
+
+    module: str
+    summary: str
+    inner: str = ""
+    """Name of the command within `app`; empty where `app` as a whole is the command."""
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("remit.cli.demo", "Tell the whole story on an embedded cluster, or on the one of KUBECONFIG."),
+    "cluster": Entry("remit.cli.cluster", "The embedded cluster: up, status, down, kubeconfig, load-image, logs."),
+    "images": Entry("remit.cli.images", "Build the images without Docker."),
+    "install": Entry("remit.cli.install", "Install Remit on a cluster.", "install"),
+    "uninstall": Entry("remit.cli.install", "Remove Remit from a cluster.", "uninstall"),
+    "export": Entry("remit.cli.evidence", "Write all that proves one run to a file.", "export"),
+    "verify": Entry("remit.cli.evidence", "Check an export offline.", "verify"),
+    "keygen": Entry("remit.cli.evidence", "Make a signing key and its public verifier key.", "keygen"),
+}
+
+
+def root() -> None:
+    """Govern agents on Kubernetes: every call decided, metered and recorded outside the agent."""
+
+
+def command_of(entry: Entry) -> Any:
+    """Import the module of an entry and return its command."""
+    command: Any = get_command(import_module(entry.module).app)
+    inner = getattr(command, "commands", {})
+    return inner[entry.inner] if entry.inner and entry.inner in inner else command
+
+
+def stub_of(name: str, entry: Entry) -> Any:
+    """Return a command that has a name and a summary only, so that `--help` imports nothing."""
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=entry.summary)(lambda: None)
+    return get_command(app)
+
+
+def group_for(chosen: str | None) -> Any:
+    """Return the root with the chosen command loaded and all others as stubs."""
+    app = typer.Typer(name=PROGRAM, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(root)
+    group: Any = get_command(app)
+    for name, entry in COMMANDS.items():
+        group.add_command(command_of(entry) if name == chosen else stub_of(name, entry), name)
+    return group
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in given if not word.startswith("-")), None)
+    try:
+        group = group_for(chosen)
+    except ModuleNotFoundError as missing:
+        print(f"{PROGRAM} {chosen}: {missing.name} is not installed; try: pip install 'remit[cli]'", file=sys.stderr)
+        raise SystemExit(1) from missing
+    group(args=given, prog_name=PROGRAM)
+
+
+if __name__ == "__main__":
+    main()
