@@ -10,6 +10,49 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from remit.core.budget import Account
+from remit.core.engines import (
+    CompiledRule,
+    CompiledSchema,
+    InvalidRuleError,
+    InvalidSchemaError,
+    RemitError,
+    RuleEngine,
+    RuleError,
+    SchemaEngine,
+)
+
+__all__ = [
+    "CallRecord",
+    "Clock",
+    "Cluster",
+    "ClusterError",
+    "CompiledRule",
+    "CompiledSchema",
+    "Identity",
+    "IdentityUnavailableError",
+    "InvalidRuleError",
+    "InvalidSchemaError",
+    "Ledger",
+    "LedgerTransaction",
+    "LedgerUnavailableError",
+    "LogEntry",
+    "PodIdentity",
+    "RemitError",
+    "RuleEngine",
+    "RuleError",
+    "RunExport",
+    "RunRecord",
+    "SchemaEngine",
+    "SecretNotReadableError",
+    "SecretReader",
+    "Upstream",
+    "UpstreamAnswer",
+    "UpstreamError",
+    "UpstreamLostError",
+    "UpstreamNotSentError",
+    "UpstreamRequest",
+    "UpstreamStream",
+]
 
 Result = TypeVar("Result")
 
@@ -22,34 +65,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-
-
-class CompiledRule(Protocol):
-    """A compiled CEL expression."""
-
-    def evaluate(self, variables: Mapping[str, Any]) -> bool:
-        """Return True or False; raises RuleError for anything else (an error value, another type, the bound)."""
-
-
-class RuleEngine(Protocol):
-    """Compiles CEL."""
-
-    def compile(self, expression: str) -> CompiledRule:
-        """Compile a boolean expression over the names of docs/spec/policy.md; raises InvalidRuleError with the place."""
-
-
-class CompiledSchema(Protocol):
-    """A compiled JSON Schema."""
-
-    def violation(self, instance: Any) -> str | None:
-        """Return None when `instance` satisfies the schema, else one line that names the place and the fault."""
-
-
-class SchemaEngine(Protocol):
-    """Compiles JSON Schema 2020-12."""
-
-    def compile(self, schema: Mapping[str, Any]) -> CompiledSchema:
-        """Compile a schema; raises InvalidSchemaError (reference out of the document, loop, size, pattern)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +288,9 @@ class Cluster(Protocol):
     async def create(self, manifest: Mapping[str, Any], manager: str) -> dict[str, Any]:
         """Create; when it exists already, return what exists."""
 
-    async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:
+    async def delete(  # noqa: PLR0917 (a full address)
+        self, api_version: str, kind: str, namespace: str, name: str, uid: str
+    ) -> None:
         """Delete exactly the object with this UID; absent is success."""
 
     async def apply_status(self, manifest: Mapping[str, Any], manager: str) -> dict[str, Any]:
@@ -287,22 +304,6 @@ class Cluster(Protocol):
 
 
 # Errors of the ports. Adapters translate into them at the border.
-
-
-class RemitError(Exception):
-    """Base of every error of ours."""
-
-
-class InvalidRuleError(RemitError):
-    """A CEL expression does not compile or is not boolean; the text names the place."""
-
-
-class RuleError(RemitError):
-    """A rule could not be decided at run time."""
-
-
-class InvalidSchemaError(RemitError):
-    """A JSON Schema cannot be used; the text names the place."""
 
 
 class LedgerUnavailableError(RemitError):

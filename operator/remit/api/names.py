@@ -34,6 +34,8 @@ GATEWAY_FIELD_MANAGER = "remit-gateway"
 
 DENY_POLICY = "remit-sandbox-deny"
 """The standing NetworkPolicy of a namespace."""
+MAX_LABEL_LENGTH = 63
+"""Kubernetes' bound of a label value and of a DNS label."""
 MAX_REFUSED_CALLS = 100
 """A run that was refused more often ends as PolicyViolation: a refused call costs a record."""
 
@@ -51,7 +53,7 @@ def revision_name(agent: str, digest: str) -> str:
 def pod_name(run: str, attempt: int) -> str:
     """Name of a run's pod: the same for the same attempt, so that creating it twice cannot make two."""
     plain = f"{run}-{attempt}"
-    if len(plain) <= 63 and "." not in plain:
+    if len(plain) <= MAX_LABEL_LENGTH and "." not in plain:
         return plain
     mark = sha256(plain.encode()).hexdigest()[:10]
     return f"{run.replace('.', '-')[:52].rstrip('-')}-{mark}"
@@ -59,4 +61,4 @@ def pod_name(run: str, attempt: int) -> str:
 
 def run_label(run: str) -> str:
     """Value of the run label: the name, or its digest where it is too long for a label."""
-    return run if len(run) <= 63 else sha256(run.encode()).hexdigest()[:40]
+    return run if len(run) <= MAX_LABEL_LENGTH else sha256(run.encode()).hexdigest()[:40]
