@@ -1,4 +1,4 @@
-"""Starts the bank, seeds its database or prints what is in it: `python -m bank serve|seed|inspect`."""
+"""Starts the bank, seeds its database or prints it: `python -m bank serve|seed|inspect`."""
 
 import argparse
 import asyncio
@@ -39,12 +39,20 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--db", type=Path, required=True, help="the SQLite file")
     for command in (serve, seed):
         command.add_argument(
-            "--generate", type=int, default=0, metavar="N", help="also seed ACC/TXN-900001 and so on"
+            "--generate",
+            type=int,
+            default=0,
+            metavar="N",
+            help="also seed ACC/TXN-900001 and so on",
         )
     return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
+    secret = _secret(options.key_file)
+    if not secret:
+        sys.stderr.write(f"bank: no API key: give --key-file or ${KEY_VARIABLE}\n")
+        return 2
     # Imported here: `inspect` and `seed` need no MCP, and answer at once.
     import uvicorn  # noqa: PLC0415
 
@@ -52,10 +60,6 @@ def _serve(options: argparse.Namespace) -> int:
     from bank.faults import Faults  # noqa: PLC0415
     from bank.server import Bank  # noqa: PLC0415
 
-    secret = _secret(options.key_file)
-    if not secret:
-        sys.stderr.write(f"bank: no API key: give --key-file or ${KEY_VARIABLE}\n")
-        return 2
     books = Books(options.db)
     if options.seed:
         books.seed(options.generate)

@@ -60,8 +60,7 @@ class Books:
                 ((f"CUS-{n}", f"Customer {n}", f"c{n}@example.com") for n in numbers),
             )
             books.executemany(
-                "INSERT OR IGNORE INTO accounts (account, customer_id, kind, balance_cents, opened_on)"
-                " VALUES (?, ?, 'checking', 100000, '2020-01-01')",
+                "INSERT OR IGNORE INTO accounts VALUES (?, ?, 'checking', 'open', 100000, 'USD', '2020-01-01')",
                 ((f"ACC-{n}", f"CUS-{n}") for n in numbers),
             )
             books.executemany(
@@ -103,8 +102,9 @@ class Books:
             conflict = RefusedError("IdempotencyConflict", "this key was used for another call")
             self._record(tool, digest, key, "conflict", reason=conflict.reason)
             return _refusal(conflict)
-        self._record(tool, digest, key, "replayed")
-        return Answer(json.loads(row["answer"]), refused=bool(row["refused"]))
+        answer = Answer(json.loads(row["answer"]), refused=bool(row["refused"]))
+        self._record(tool, digest, key, "replayed", object_id=_object_id(tool, answer))
+        return answer
 
     def _carry_out(self, tool: Tool, arguments: Mapping[str, Any], digest: str, key: str | None) -> Answer:
         books = self._connection
@@ -125,7 +125,7 @@ class Books:
             )
         return answer
 
-    def _record(  # noqa: PLR0913 - one column each
+    def _record(
         self,
         tool: Tool,
         digest: str,
@@ -136,8 +136,8 @@ class Books:
         object_id: str | None = None,
     ) -> None:
         self._connection.execute(
-            "INSERT INTO writes (tool, idempotency_key, arguments_sha256, outcome, reason, object_id)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO writes"
+            " (tool, idempotency_key, arguments_sha256, outcome, reason, object_id) VALUES (?, ?, ?, ?, ?, ?)",
             (tool.name, key, digest, outcome, reason, object_id),
         )
 
@@ -148,7 +148,9 @@ def digest_of(arguments: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _object_id(tool: Tool, answer: Answer) -> str:
+def _object_id(tool: Tool, answer: Answer) -> str | None:
+    if answer.refused:
+        return None
     names = {"issue_provisional_credit": "credit_id", "send_letter": "letter_id"}
     return str(answer.content[names.get(tool.name, "dispute_id")])
 

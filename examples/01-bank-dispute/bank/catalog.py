@@ -1,4 +1,4 @@
-"""The tools that the bank offers: name, description, strict JSON Schema, and what carries it out."""
+"""The tools that the bank offers: name, description, strict JSON Schema, and operation."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +23,10 @@ REASON: Schema = {
     "type": "string",
     "enum": ["unauthorized", "incorrect_amount", "duplicate", "not_received", "atm_dispense_error"],
 }
-RESOLUTION: Schema = {"type": "string", "enum": ["in_favor_of_customer", "in_favor_of_bank", "withdrawn"]}
+RESOLUTION: Schema = {
+    "type": "string",
+    "enum": ["in_favor_of_customer", "in_favor_of_bank", "withdrawn"],
+}
 TEMPLATE: Schema = {
     "type": "string",
     "enum": ["provisional_credit", "human_review", "claim_denied", "claim_resolved"],
@@ -98,7 +101,14 @@ _TOOLS = (
         "open_dispute",
         "Open a Regulation E dispute over a debit of the account.",
         "write",
-        _closed({"account": ACCOUNT, "transaction_id": TRANSACTION, "reason": REASON, "amount_cents": CENTS}),
+        _closed(
+            {
+                "account": ACCOUNT,
+                "transaction_id": TRANSACTION,
+                "reason": REASON,
+                "amount_cents": CENTS,
+            }
+        ),
         operations.open_dispute,
     ),
     Tool(

@@ -1,7 +1,7 @@
 """Misbehaviour on demand, for tests of whoever calls the bank. Off unless --allow-faults is given.
 
-A fault is told in advance with `PUT /faults`, or comes with the request in the header `X-Bank-Fault`
-as `KIND` or `KIND:VALUE`.
+A fault is told in advance with `PUT /faults`, or comes with the request in the header
+`X-Bank-Fault` as `KIND` or `KIND:VALUE`.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class Faults:
 
 @dataclass(slots=True)
 class Exchange:
-    """One HTTP request on its way through: where its tool leaves the fault that its answer suffers."""
+    """One HTTP request on its way: where its tool leaves the fault that its answer suffers."""
 
     send: Send
     fault: Fault | None = None
@@ -139,7 +139,11 @@ async def suffer(fault: Fault, moment: Kind) -> None:
 
 async def respond(send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
     """Send a whole small answer."""
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+    fields = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **(headers or {}),
+    }
     raw = [(name.encode(), value.encode()) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

@@ -38,8 +38,9 @@ def list_transactions(books: sqlite3.Connection, arguments: Arguments) -> Answer
     """Return an account's transactions of a period, oldest first."""
     get_account(books, arguments)
     rows = books.execute(
-        "SELECT transaction_id, posted_on, amount_cents, direction, channel, merchant FROM transactions"
-        " WHERE account = ? AND posted_on BETWEEN ? AND ? ORDER BY posted_on, transaction_id LIMIT ?",
+        "SELECT transaction_id, posted_on, amount_cents, direction, channel, merchant"
+        " FROM transactions WHERE account = ? AND posted_on BETWEEN ? AND ?"
+        " ORDER BY posted_on, transaction_id LIMIT ?",
         (arguments["account"], arguments["from"], arguments["to"], arguments.get("limit", 100)),
     )
     return {"account": arguments["account"], "transactions": [dict(row) for row in rows]}
@@ -86,8 +87,9 @@ def open_dispute(books: sqlite3.Connection, arguments: Arguments) -> Answer:
         raise RefusedError("AmountTooHigh", f"the payment was {payment['amount_cents']} cents")
     try:
         number = books.execute(
-            "INSERT INTO disputes (account, transaction_id, reason, amount_cents) VALUES (?, ?, ?, ?)",
-            tuple(arguments[name] for name in ("account", "transaction_id", "reason", "amount_cents")),
+            "INSERT INTO disputes (account, transaction_id, reason, amount_cents)"
+            " VALUES (:account, :transaction_id, :reason, :amount_cents)",
+            dict(arguments),
         ).lastrowid
     except sqlite3.IntegrityError as error:
         raise RefusedError("AlreadyDisputed", f"{arguments['transaction_id']} is in dispute") from error
@@ -105,8 +107,9 @@ def issue_provisional_credit(books: sqlite3.Connection, arguments: Arguments) ->
         left = dispute["amount_cents"] - credited
         raise RefusedError("CreditExceedsDispute", f"{left} cents of this dispute are not credited yet")
     number = books.execute(
-        "INSERT INTO provisional_credits (dispute_id, account, amount_cents) VALUES (?, ?, ?)",
-        (arguments["dispute_id"], arguments["account"], arguments["amount_cents"]),
+        "INSERT INTO provisional_credits (dispute_id, account, amount_cents)"
+        " VALUES (:dispute_id, :account, :amount_cents)",
+        dict(arguments),
     ).lastrowid
     _post(books, arguments["account"], arguments["amount_cents"])
     credit = _one(
@@ -145,9 +148,8 @@ def close_dispute(books: sqlite3.Connection, arguments: Arguments) -> Answer:
 
 
 def _reverse_credits(books: sqlite3.Connection, dispute: Answer) -> None:
-    standing = "FROM provisional_credits WHERE dispute_id = ? AND reversed_on IS NULL"
     (credited,) = books.execute(
-        f"SELECT coalesce(sum(amount_cents), 0) {standing}",  # noqa: S608 - a constant, no input
+        "SELECT coalesce(sum(amount_cents), 0) FROM provisional_credits WHERE dispute_id = ? AND reversed_on IS NULL",
         (dispute["dispute_id"],),
     ).fetchone()
     _post(books, dispute["account"], -credited)
@@ -159,15 +161,16 @@ def _reverse_credits(books: sqlite3.Connection, dispute: Answer) -> None:
 
 def _post(books: sqlite3.Connection, account: str, amount_cents: int) -> None:
     books.execute(
-        "UPDATE accounts SET balance_cents = balance_cents + ? WHERE account = ?", (amount_cents, account)
+        "UPDATE accounts SET balance_cents = balance_cents + ? WHERE account = ?",
+        (amount_cents, account),
     )
 
 
 def _dispute(books: sqlite3.Connection, dispute_id: str) -> Answer:
     return _one(
         books,
-        "SELECT dispute_id, account, transaction_id, reason, amount_cents, status, resolution, opened_on,"
-        " provisional_credit_due, closed_on FROM disputes WHERE dispute_id = ?",
+        "SELECT dispute_id, account, transaction_id, reason, amount_cents, status, resolution,"
+        " opened_on, provisional_credit_due, closed_on FROM disputes WHERE dispute_id = ?",
         dispute_id,
     )
 

@@ -5,14 +5,13 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-TABLES = {
-    "accounts": "SELECT account, customer_id, balance_cents, status FROM accounts {where} ORDER BY account",
-    "disputes": "SELECT dispute_id, account, transaction_id, reason, amount_cents, status, resolution,"
-    " opened_on, closed_on FROM disputes {where} ORDER BY number",
-    "provisional_credits": "SELECT credit_id, dispute_id, account, amount_cents, issued_on, reversed_on"
-    " FROM provisional_credits {where} ORDER BY number",
-    "letters": "SELECT letter_id, dispute_id, account, template, fields, sent_on FROM letters {where} ORDER BY number",
+COLUMNS = {
+    "accounts": "account, customer_id, balance_cents, status",
+    "disputes": "dispute_id, account, transaction_id, reason, amount_cents, status, resolution, opened_on, closed_on",
+    "provisional_credits": "credit_id, dispute_id, account, amount_cents, issued_on, reversed_on",
+    "letters": "letter_id, dispute_id, account, template, fields, sent_on",
 }
+OBJECTS = {"disputes": "dispute_id", "provisional_credits": "credit_id", "letters": "letter_id"}
 WRITES = "SELECT at, tool, idempotency_key, arguments_sha256, outcome, reason, object_id FROM writes ORDER BY number"
 
 Row = dict[str, Any]
@@ -20,15 +19,11 @@ Row = dict[str, Any]
 
 def contents(path: Path, account: str | None = None) -> dict[str, list[Row]]:
     """Return the books' rows by table, of one account or of all, and every write that came in."""
-    where, keys = ("WHERE account = ?", (account,)) if account else ("", ())
     # mode=rw, not ro: a reader of a WAL database has to be able to make its -shm file.
     books = sqlite3.connect(f"file:{path}?mode=rw", uri=True)
     books.row_factory = sqlite3.Row
     try:
-        found = {
-            table: [_plain(row) for row in books.execute(query.format(where=where), keys)]
-            for table, query in TABLES.items()
-        }
+        found = {table: [_plain(row) for row in books.execute(_query(table), (account, account))] for table in COLUMNS}
         objects = {row[name] for table, name in OBJECTS.items() for row in found[table]}
         writes = [dict(row) for row in books.execute(WRITES)]
     finally:
@@ -37,7 +32,9 @@ def contents(path: Path, account: str | None = None) -> dict[str, list[Row]]:
     return {**found, "writes": mine}
 
 
-OBJECTS = {"disputes": "dispute_id", "provisional_credits": "credit_id", "letters": "letter_id"}
+def _query(table: str) -> str:
+    columns = COLUMNS[table]
+    return f"SELECT {columns} FROM {table} WHERE account = ? OR ? IS NULL ORDER BY rowid"  # noqa: S608 - constants
 
 
 def _plain(row: sqlite3.Row) -> Row:

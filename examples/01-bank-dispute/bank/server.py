@@ -1,6 +1,6 @@
 """The bank's front: HTTP with an API key, MCP behind it, the books behind that.
 
-The books are used from one thread, so that a commit never blocks the event loop and writes queue up.
+The books are used from one thread: a commit never blocks the event loop, and writes queue up.
 """
 
 import asyncio
@@ -20,7 +20,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bank.books import Answer, Books
 from bank.catalog import TOOLS, Tool
-from bank.faults import HEADER, PREVENTS_EFFECT, Exchange, Fault, Faults, Kind, parse_plan, respond, suffer
+from bank.faults import (
+    HEADER,
+    PREVENTS_EFFECT,
+    Exchange,
+    Fault,
+    Faults,
+    Kind,
+    parse_plan,
+    respond,
+    suffer,
+)
 
 KEY_HEADER = b"x-bank-key"
 IDEMPOTENCY_HEADER = "idempotency-key"
@@ -43,17 +53,15 @@ class Bank:
         self._server: Server[Any] = Server(
             "core-banking",
             version="1.0.0",
-            instructions="Regulation E card disputes: accounts, payments, disputes, credits, letters.",
+            instructions="Regulation E card disputes: accounts, disputes, credits, letters.",
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             get_tool_input_schema=lambda name: TOOLS[name].input_schema if name in TOOLS else None,
         )
 
-    def app(self, host: str) -> ASGIApp:
+    def app(self, host: str) -> "Front":
         """Return the ASGI application: /mcp, /healthz and, for tests, /faults."""
-        inner = self._server.streamable_http_app(
-            host=host, json_response=True, max_request_body_size=MAX_BODY_BYTES
-        )
+        inner = self._server.streamable_http_app(host=host, json_response=True, max_request_body_size=MAX_BODY_BYTES)
         return Front(inner, self._secret, self._faults)
 
     async def _list_tools(
@@ -120,7 +128,7 @@ class Front:
         else:
             exchange = Exchange(send)
             await self._app({**scope, "bank.exchange": exchange}, receive, exchange.forward)
-            # uvicorn closes a connection whose application returns something: that is the dropped answer.
+            # uvicorn hangs up on whoever returns something: so an answer is dropped.
             return "dropped on purpose" if exchange.dropped else None
         return None
 

@@ -38,13 +38,14 @@ def completion(reply: Reply, talk: Conversation, model: str, request_bytes: int)
         **_head(talk, model),
         "content": _written(reply),
         "stop_reason": _stop(reply, cut=cut),
-        "usage": {"input_tokens": tokens_of(request_bytes), "output_tokens": completion_tokens(reply)},
+        "usage": {
+            "input_tokens": tokens_of(request_bytes),
+            "output_tokens": completion_tokens(reply),
+        },
     }
 
 
-def chunks(
-    reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int
-) -> Iterator[bytes]:
+def chunks(reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int) -> Iterator[bytes]:
     """Write the answer as server-sent events."""
     reply, cut = bounded(reply, talk.max_tokens)
     started = {"input_tokens": tokens_of(request_bytes), "output_tokens": 0}
@@ -60,23 +61,31 @@ def chunks(
 def error(status: int, message: str) -> dict[str, Any]:
     """Write an error as Anthropic does."""
     kinds = {401: "authentication_error", 404: "not_found_error"}
-    return {"type": "error", "error": {"type": kinds.get(status, "invalid_request_error"), "message": message}}
+    return {
+        "type": "error",
+        "error": {"type": kinds.get(status, "invalid_request_error"), "message": message},
+    }
 
 
 def models(names: list[str]) -> dict[str, Any]:
     """List the models."""
     entries = [
-        {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
-        for name in names
+        {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"} for name in names
     ]
     return {"data": entries, "has_more": False, "first_id": names[0], "last_id": names[-1]}
 
 
 def _block_events(index: int, block: dict[str, Any]) -> Iterator[bytes]:
+    empty: dict[str, Any]
     if block["type"] == "text":
         kind, name, whole, empty = "text_delta", "text", block["text"], {"text": ""}
     else:
-        kind, name, whole, empty = "input_json_delta", "partial_json", json.dumps(block["input"]), {"input": {}}
+        kind, name, whole, empty = (
+            "input_json_delta",
+            "partial_json",
+            json.dumps(block["input"]),
+            {"input": {}},
+        )
     yield _event("content_block_start", {"index": index, "content_block": {**block, **empty}})
     for at in range(0, len(whole), PIECE):
         delta = {"type": kind, name: whole[at : at + PIECE]}
@@ -110,8 +119,7 @@ def _heard(blocks: list[dict[str, Any]], tools_by_call: Mapping[str, str]) -> It
 def _written(reply: Reply) -> list[dict[str, Any]]:
     text = [{"type": "text", "text": reply.text}] if reply.text else []
     calls = [
-        {"type": "tool_use", "id": call.call_id, "name": call.tool, "input": call.arguments}
-        for call in reply.calls
+        {"type": "tool_use", "id": call.call_id, "name": call.tool, "input": call.arguments} for call in reply.calls
     ]
     return [*text, *calls]
 

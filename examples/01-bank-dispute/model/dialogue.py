@@ -1,4 +1,4 @@
-"""Reads the dialogue files and picks the next turn. The format is described in the example's README."""
+"""Reads the dialogue files and picks the next turn; their format is in the example's README."""
 
 import json
 import re
@@ -20,7 +20,7 @@ class DialogueError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """What must be true of the conversation for a turn to be taken; what is left out is not asked."""
+    """What must be true for a turn to be taken; what is left out is not asked."""
 
     turns: int | None = None
     turns_below: int | None = None
@@ -33,14 +33,16 @@ class When:
         """Tell whether all that is asked is true."""
         last = talk.results[-1] if talk.results else Returned("", "")
         outcome = "error" if last.is_error else "ok"
-        return all((
-            self.turns in (None, talk.turns),
-            self.turns_below is None or talk.turns < self.turns_below,
-            self.last_tool is None or same_tool(last.tool, self.last_tool),
-            self.last_result is None or (bool(talk.results) and self.last_result == outcome),
-            self.last_result_contains is None or self.last_result_contains in last.text,
-            self.last_user_contains is None or self.last_user_contains in talk.last_request.lower(),
-        ))
+        return all(
+            (
+                self.turns in (None, talk.turns),
+                self.turns_below is None or talk.turns < self.turns_below,
+                self.last_tool is None or same_tool(last.tool, self.last_tool),
+                self.last_result is None or (bool(talk.results) and self.last_result == outcome),
+                self.last_result_contains is None or self.last_result_contains in last.text,
+                self.last_user_contains is None or self.last_user_contains in talk.last_request.lower(),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +118,13 @@ def _stuck(reason: str, message: str, seconds: float) -> Reply:
 
 
 def _call(entry: Mapping[str, Any], position: int, talk: Conversation) -> Call:
-    # From the conversation's digest: asked again, the same call has the same id; another one never has.
+    # From the conversation's digest: asked again, the same call has the same id; no other has it.
     call_id = f"call_{talk.digest[:16]}_{position}"
     return Call(call_id, talk.offered_as(entry["tool"]), _filled(dict(entry["arguments"]), talk))
 
 
 def _filled(value: Any, talk: Conversation) -> Any:
-    """Put the conversation's values into the slots; a text that is one slot takes the value's type."""
+    """Put values into the slots; a text that is one slot takes the value's type."""
     match value:
         case dict():
             return {name: _filled(part, talk) for name, part in value.items()}

@@ -46,7 +46,12 @@ def completion(reply: Reply, talk: Conversation, model: str, request_bytes: int)
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     if reply.calls:
         message["tool_calls"] = [_written(call) for call in reply.calls]
-    choice = {"index": 0, "message": message, "finish_reason": _finish(reply, cut=cut), "logprobs": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": _finish(reply, cut=cut),
+        "logprobs": None,
+    }
     return {
         **_head(talk, model, "chat.completion"),
         "choices": [choice],
@@ -54,9 +59,7 @@ def completion(reply: Reply, talk: Conversation, model: str, request_bytes: int)
     }
 
 
-def chunks(
-    reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int
-) -> Iterator[bytes]:
+def chunks(reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int) -> Iterator[bytes]:
     """Write the answer as server-sent events."""
     reply, cut = bounded(reply, talk.max_tokens)
     head = _head(talk, body["model"], "chat.completion.chunk")
@@ -87,9 +90,7 @@ def error(status: int, message: str) -> dict[str, Any]:
 
 def models(names: list[str]) -> dict[str, Any]:
     """List the models."""
-    entries = [
-        {"id": name, "object": "model", "created": CREATED, "owned_by": "remit-example"} for name in names
-    ]
+    entries = [{"id": name, "object": "model", "created": CREATED, "owned_by": "remit-example"} for name in names]
     return {"object": "list", "data": entries}
 
 
@@ -117,11 +118,20 @@ def _finish(reply: Reply, *, cut: bool) -> str:
 
 def _usage(reply: Reply, request_bytes: int) -> dict[str, int]:
     prompt, completed = tokens_of(request_bytes), completion_tokens(reply)
-    return {"prompt_tokens": prompt, "completion_tokens": completed, "total_tokens": prompt + completed}
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completed,
+        "total_tokens": prompt + completed,
+    }
 
 
 def _head(talk: Conversation, model: str, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{talk.digest[:24]}", "object": kind, "created": CREATED, "model": model}
+    return {
+        "id": f"chatcmpl-{talk.digest[:24]}",
+        "object": kind,
+        "created": CREATED,
+        "model": model,
+    }
 
 
 def _event(chunk: Mapping[str, Any]) -> bytes:

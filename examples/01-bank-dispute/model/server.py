@@ -1,4 +1,4 @@
-"""HTTP: the key, the two APIs, health. One request, one turn of a dialogue; nothing is kept between them."""
+"""HTTP: the key, the two APIs, health. One request, one turn; nothing is kept between them."""
 
 import asyncio
 import hashlib
@@ -25,9 +25,7 @@ class Api(Protocol):
     def completion(self, reply: Reply, talk: Conversation, model: str, request_bytes: int) -> dict[str, Any]:
         """Write a whole answer."""
 
-    def chunks(
-        self, reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int
-    ) -> Iterator[bytes]:
+    def chunks(self, reply: Reply, talk: Conversation, body: Mapping[str, Any], request_bytes: int) -> Iterator[bytes]:
         """Write an answer in pieces."""
 
     def error(self, status: int, message: str) -> dict[str, Any]:
