@@ -1,0 +1,93 @@
+"""What is built and how: the pinned modules, their programs and flags. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+KUBERNETES = "v1.36.3"
+CALICO = "github.com/projectcalico/calico"
+MODULES = Path(__file__).parent / "modules"
+"""One folder for each set of pins: go.mod and go.sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One program, built from a package of a pinned module."""
+
+    name: str
+    pins: str
+    package: str
+    tags: str = ""
+    linker: str = "-s -w"
+    c_compiler: bool = False
+
+
+def _kubernetes_linker() -> str:
+    """Name the version, else everything reports v0.0.0."""
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    named = {"gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor}
+    return "-s -w " + " ".join(
+        f"-X {package}.{key}={value}"
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for key, value in named.items()
+    )
+
+
+def _kubernetes(name: str) -> Product:
+    return Product(name, "k8s", f"k8s.io/kubernetes/cmd/{name}", linker=_kubernetes_linker())
+
+
+def _containerd(name: str) -> Product:
+    package = f"github.com/containerd/containerd/v2/cmd/{name}"
+    return Product(name, "runtime", package, tags="no_btrfs no_devmapper no_zfs")
+
+
+LANES: tuple[tuple[Product, ...], ...] = (
+    tuple(
+        _kubernetes(name)
+        for name in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+        )
+    ),
+    (
+        Product("calico-felix", "calico", f"{CALICO}/felix/cmd/calico-felix"),
+        Product("calico", "calico", f"{CALICO}/cni-plugin/cmd/calico"),
+        _containerd("containerd"),
+        _containerd("containerd-shim-runc-v2"),
+        _containerd("ctr"),
+        Product("etcd", "runtime", "go.etcd.io/etcd/server/v3"),
+        Product("runc", "runtime", "github.com/opencontainers/runc", tags="seccomp", c_compiler=True),
+    ),
+)
+"""Two lanes built side by side: one's linking, which uses one core, meets the other's compiling."""
+
+
+def products() -> tuple[Product, ...]:
+    """List every program."""
+    return tuple(product for lane in LANES for product in lane)
+
+
+def pins(folder: Path = MODULES) -> dict[str, str]:
+    """Read every pinned file: its path → its digest."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*/go.*"))
+    }
+
+
+def digest(pinned: Mapping[str, str], toolchain: str, machine: str) -> str:
+    """Name the products by all that goes into them."""
+    recipe = {
+        "pins": dict(pinned),
+        "products": [asdict(product) for product in products()],
+        "toolchain": toolchain,
+        "machine": machine,
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:20]

@@ -1,0 +1,39 @@
+"""Tells how a cluster is. Reads only."""
+
+from dataclasses import dataclass
+
+from remit.cluster import health, room
+from remit.cluster.api import Api
+from remit.cluster.components import components
+from remit.cluster.configs import Settings
+from remit.cluster.processes import age_seconds, is_alive, load
+from remit.cluster.start import identity_file
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One component: `complaint` is empty when it is well."""
+
+    name: str
+    pid: int | None
+    age_seconds: float
+    complaint: str
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and answers."""
+        return not self.complaint
+
+
+def rows(settings: Settings, api: Api) -> tuple[Row, ...]:
+    """Look at every component once."""
+    home = room.current(settings.layout)
+    found = [Row("room", None, 0.0, "not running") if home is None else Row("room", home.pid, age_seconds(home), "")]
+    for component in components(settings):
+        there = load(identity_file(settings.layout, component.name))
+        if there is None or not is_alive(there):
+            found.append(Row(component.name, None, 0.0, "not running"))
+        else:
+            said = health.complaint(component, settings, api)
+            found.append(Row(component.name, there.pid, age_seconds(there), said))
+    return tuple(found)

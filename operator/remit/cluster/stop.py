@@ -1,0 +1,44 @@
+"""Takes a cluster down: ends its room, and with it all that ran, was mounted or listened in it."""
+
+import shutil
+from pathlib import Path
+
+from remit.cluster import cgroups, network, registry, room
+from remit.cluster.errors import ClusterError
+from remit.cluster.layout import Addresses, Layout
+
+MOUNTS = Path("/proc/self/mounts")
+
+
+def take_down(layout: Layout) -> bool:
+    """Leave nothing of this cluster on the machine; tell whether there was one.
+
+    Raises:
+        ClusterError: something of it cannot be removed; the message says what.
+
+    """
+    if not layout.root.exists():
+        return False
+    with registry.locked(layout.root):
+        record = registry.read(layout)
+        room.end(layout)
+        if record is not None:
+            network.leave(Addresses(record.index))
+        cgroups.remove(layout.cgroup)
+        _refuse_mounts(layout.root)
+        shutil.rmtree(layout.root)
+    _remove_if_empty(layout.root.parent)
+    return True
+
+
+def _refuse_mounts(root: Path) -> None:
+    """Ours ended with the room; one that a person made must not be emptied by us."""
+    targets = [Path(line.split()[1]) for line in MOUNTS.read_text().splitlines()]
+    if inside := [str(target) for target in targets if target.is_relative_to(root)]:
+        raise ClusterError(f"mounted below the cluster's folder: {', '.join(inside)}; unmount it")
+
+
+def _remove_if_empty(state: Path) -> None:
+    with registry.locked(state):
+        if not any(state.iterdir()):
+            state.rmdir()
