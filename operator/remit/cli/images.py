@@ -1,4 +1,4 @@
-"""`remit images`: build the images without Docker."""
+"""`remit images`: build the images without Docker, and load them into an embedded cluster."""
 
 import time
 from typing import Annotated
@@ -8,6 +8,7 @@ import typer
 app = typer.Typer(help="Build the images without Docker.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Images to build; all when none is named.")]
+Into = Annotated[str | None, typer.Option("--load-into", help="Embedded cluster to load the images into.")]
 
 
 @app.command("list")
@@ -20,8 +21,9 @@ def list_images() -> None:
 
 
 @app.command()
-def build(names: Names = None) -> None:
+def build(names: Names = None, load_into: Into = None) -> None:
     """Build images and print their references; what is built already is not built again."""
+    from remit.cluster import Cluster, ClusterError
     from remit.images.build import build_image
     from remit.images.errors import ImageError
     from remit.images.recipe import RECIPES, recipe_of
@@ -31,8 +33,10 @@ def build(names: Names = None) -> None:
         recipes = [recipe_of(name) for name in names or RECIPES]
         for recipe in recipes:
             image = build_image(recipe, say=lambda step: say(step, started))
+            if load_into is not None:
+                Cluster(load_into).load_image(image.path)
             typer.echo(f"{image.reference}  {image.path}")
-    except ImageError as error:
+    except (ImageError, ClusterError) as error:
         typer.echo(f"{error.reason}: {error}", err=True)
         raise typer.Exit(1) from error
 
