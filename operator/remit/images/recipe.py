@@ -51,6 +51,16 @@ def of_example(name: str, folder: str, parts: tuple[str, ...]) -> Recipe:
     )
 
 
+def of_script(name: str, folder: str) -> Recipe:
+    """Return the image of one package that needs the standard library only."""
+    return Recipe(
+        name=name,
+        copies=(Copy(folder, f"app/{name}"),),
+        entrypoint=(PYTHON, "-m", name),
+        imports=(f"{name}.__main__",),
+    )
+
+
 SERVER_PARTS = ("api", "core", "ports.py", "adapters")
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -58,6 +68,7 @@ RECIPES: dict[str, Recipe] = {
         of_remit("controller", SERVER_PARTS, ("--no-dev", "--extra", "controller")),
         of_remit("gateway", SERVER_PARTS, ("--no-dev", "--extra", "gateway")),
         of_remit("harness", ("api",)),
+        of_script("hostile", "examples/01-bank-dispute/hostile"),
         of_example("bank-dispute", "examples/01-bank-dispute", ("bank", "model")),
     )
 }
