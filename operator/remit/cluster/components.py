@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from remit.cluster.configs import Settings
+from remit.cluster.configs import DNS_HEALTH_PORT, Settings
 from remit.cluster.layout import NODE_NAME
 
 ETCD = "http://127.0.0.1:2379"
@@ -30,6 +30,7 @@ NAMES = (
     "kubelet",
     "proxy",
     "felix",
+    "dns",
 )
 """In the order of their start."""
 BEFORE_APISERVER = ("etcd", "containerd", "apiserver")
@@ -46,6 +47,7 @@ def components(settings: Settings) -> tuple[Component, ...]:
         _kubelet(settings),
         _proxy(settings),
         _felix(settings),
+        _dns(settings),
     )
     assert tuple(each.name for each in made) == NAMES  # noqa: S101  # one list, written twice
     return made
@@ -218,4 +220,13 @@ def _felix(settings: Settings) -> Component:
             ("FELIX_HEALTHENABLED", "true"),
             ("FELIX_HEALTHHOST", settings.addresses.node),
         ),
+    )
+
+
+def _dns(settings: Settings) -> Component:
+    return Component(
+        "dns",
+        (f"{settings.products}/bin/coredns", f"-conf={settings.layout.config}/Corefile"),
+        health=f"http://{settings.addresses.node}:{DNS_HEALTH_PORT}/ready",
+        config=("Corefile",),
     )

@@ -10,6 +10,8 @@ from remit.cluster.layout import NODE_NAME, Addresses, Layout
 PAUSE_IMAGE = "remit.dev/pause:1"
 POD_PIDS_LIMIT = 512
 POD_LIMIT = 250
+CLUSTER_DOMAIN = "cluster.local"
+DNS_HEALTH_PORT = 8181
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,28 @@ def files(settings: Settings) -> dict[str, str]:
         "containerd.toml": containerd(settings),
         "kubelet.json": _json(kubelet(settings)),
         "audit.json": _json(AUDIT_POLICY),
+        "Corefile": corefile(settings),
         "cni/10-calico.conflist": _json(cni(settings)),
     }
+
+
+def corefile(settings: Settings) -> str:
+    """Render CoreDNS's configuration: the cluster's own names, and nothing of the world outside."""
+    node = settings.addresses.node
+    return "\n".join(
+        [
+            f"{CLUSTER_DOMAIN} in-addr.arpa:53 {{",
+            f"    bind {node}",
+            "    errors",
+            f"    ready {node}:{DNS_HEALTH_PORT}",
+            f"    kubernetes {CLUSTER_DOMAIN} in-addr.arpa {{",
+            f"        kubeconfig {settings.layout.pki}/dns.kubeconfig",
+            "        ttl 5",
+            "    }",
+            "}",
+            "",
+        ]
+    )
 
 
 def containerd(settings: Settings) -> str:
@@ -104,6 +126,8 @@ def kubelet(settings: Settings) -> dict[str, Any]:
         "tlsPrivateKeyFile": f"{pki}/kubelet.key",
         "volumePluginDir": f"{settings.layout.root}/flexvolumes",
         "resolvConf": "",
+        "clusterDNS": [settings.addresses.dns_service],
+        "clusterDomain": CLUSTER_DOMAIN,
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {},
         "maxPods": POD_LIMIT,

@@ -62,6 +62,11 @@ class Addresses:
         return f"10.96.{self.index * 16}.1"
 
     @property
+    def dns_service(self) -> str:
+        """The address of the Service `kube-dns`: the tenth of its range, as everywhere."""
+        return f"10.96.{self.index * 16}.10"
+
+    @property
     def server(self) -> str:
         """The apiserver's URL."""
         return f"https://{self.node}:{API_PORT}"

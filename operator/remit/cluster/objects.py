@@ -49,6 +49,30 @@ def _calico(kind: str, plural: str, spec: dict[str, Any]) -> Placed:
     return Placed(f"/apis/{group}/{plural}", body)
 
 
+def dns(settings: Settings) -> tuple[Placed, ...]:
+    """List the Service `kube-dns` and where it leads: CoreDNS runs beside the kubelet, not in a pod."""
+    meta = {"name": "kube-dns", "namespace": "kube-system"}
+    ports = [{"name": name.lower(), "protocol": name, "port": 53} for name in ("UDP", "TCP")]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta,
+        "spec": {"clusterIP": settings.addresses.dns_service, "ports": ports},
+    }
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**meta, "labels": {"kubernetes.io/service-name": "kube-dns"}},
+        "addressType": "IPv4",
+        "ports": ports,
+        "endpoints": [{"addresses": [settings.addresses.node], "conditions": {"ready": True}}],
+    }
+    return (
+        Placed("/api/v1/namespaces/kube-system/services", service),
+        Placed("/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices", endpoints),
+    )
+
+
 def storage(settings: Settings) -> tuple[Placed, ...]:
     """List the storage class and its volumes, which lie on the machine's own disk."""
     storage_class = {

@@ -57,6 +57,7 @@ USERS = {
     "controller-manager": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
     "proxy": ("system:kube-proxy", ""),
+    "dns": ("dns", "system:masters"),
 }
 """Certificates that get a kubeconfig, beside the kubelet's: file → user, group."""
 

@@ -59,6 +59,7 @@ LANES: tuple[tuple[Product, ...], ...] = (
     (
         Product("calico-felix", "calico", f"{CALICO}/felix/cmd/calico-felix"),
         Product("calico", "calico", f"{CALICO}/cni-plugin/cmd/calico"),
+        Product("coredns", "coredns", "github.com/coredns/coredns"),
         _containerd("containerd"),
         _containerd("containerd-shim-runc-v2"),
         _containerd("ctr"),

@@ -55,7 +55,11 @@ class Starter:
             loading.result()
         self._start_missing(everything, home)
         self._await_health(everything, home)
+        wait_until(self._takes_pods, "the default service account", seconds=READY_SECONDS)
         self._tidy_volumes()
+
+    def _takes_pods(self) -> bool:
+        return self.api.get("/api/v1/namespaces/default/serviceaccounts/default").found
 
     def _room(self) -> Identity:
         layout = self.settings.layout
@@ -97,7 +101,7 @@ class Starter:
         crds = json.loads((settings.products / CRDS).read_text())
         for crd in crds:
             self.api.ensure(objects.CRDS, crd)
-        wanted = [*objects.storage(settings), *objects.network(settings)]
+        wanted = [*objects.storage(settings), *objects.network(settings), *objects.dns(settings)]
         if settings.sandboxed:
             wanted.append(objects.runtime_class())
         for placed in wanted:
