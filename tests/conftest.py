@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tests.support.cluster import cluster
+
+__all__ = ["cluster"]
 
 TESTS = Path(__file__).parent
 

@@ -19,6 +19,7 @@ from remit.images.wheels import locked_requirements, wheels_layer
 SOURCE = Path(__file__).resolve().parents[3]
 REGISTRY = "localhost"
 SHORT_ID = 12
+KEPT_ARCHIVES = 3
 IGNORED = ("__pycache__", "*.pyc", ".*", "*.md", "*.db", "*.sqlite*")
 
 Say = Callable[[str], None]
@@ -103,4 +104,12 @@ def finish(store: Store, recipe: Recipe, version: str, layers: tuple[Layer, ...]
         f"{recipe.name}-{image.id[:SHORT_ID]}.tar",
         lambda target: write_archive(image, reference, target),
     )
+    forget_older(path.parent, recipe.name)
     return BuiltImage(recipe.name, reference, image.id, path)
+
+
+def forget_older(folder: Path, name: str) -> None:
+    """Keep the newest archives of an image: each is as large as the image."""
+    found = sorted(folder.glob(f"{name}-{'?' * SHORT_ID}.tar"), key=lambda path: path.stat().st_mtime)
+    for path in found[:-KEPT_ARCHIVES]:
+        path.unlink(missing_ok=True)
