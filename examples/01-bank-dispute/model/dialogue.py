@@ -133,9 +133,15 @@ def _filled(value: Any, talk: Conversation) -> Any:
         case str() if whole := SLOT.fullmatch(value):
             return _looked_up(whole[1], talk)
         case str():
-            return SLOT.sub(lambda slot: str(_looked_up(slot[1], talk)), value)
+            return SLOT.sub(lambda slot: _worded(_looked_up(slot[1], talk)), value)
         case _:
             return value
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return str(value)
 
 
 def _looked_up(path: str, talk: Conversation) -> Any:

@@ -64,7 +64,8 @@ class Bank:
 
     def contents(self, account: str) -> dict[str, list[dict[str, Any]]]:
         """Return what `python -m bank inspect` prints of an account."""
-        command = [sys.executable, "-m", "bank", "inspect", "--db", str(self.database), "--account", account]
+        # -S: it needs the standard library only, and starts in half the time.
+        command = [sys.executable, "-S", "-m", "bank", "inspect", "--db", str(self.database), "--account", account]
         environment = {**os.environ, "PYTHONPATH": str(EXAMPLE)}
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         found: dict[str, list[dict[str, Any]]] = json.loads(printed.stdout)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import MCPError
@@ -53,7 +54,7 @@ async def test_a_refusal_is_answered_from_record_too(bank: Bank, claim: Claim) -
 
 
 async def test_the_key_may_come_in_meta(bank: Bank, claim: Claim) -> None:
-    meta = {META_KEY: f"meta-{claim.account}"}
+    meta: Any = {META_KEY: f"meta-{claim.account}"}
     async with bank.client() as client:
         for _ in range(2):
             result = await client.call_tool("open_dispute", claim.opening, meta=meta)
@@ -62,9 +63,10 @@ async def test_the_key_may_come_in_meta(bank: Bank, claim: Claim) -> None:
 
 
 async def test_two_different_keys_at_once_are_refused(bank: Bank, claim: Claim) -> None:
+    meta: Any = {META_KEY: "two"}
     async with bank.client(Idempotency_Key="one") as client:
         with pytest.raises(MCPError, match="two different idempotency keys"):
-            await client.call_tool("open_dispute", claim.opening, meta={META_KEY: "two"})
+            await client.call_tool("open_dispute", claim.opening, meta=meta)
     assert bank.contents(claim.account)["disputes"] == []
 
 
