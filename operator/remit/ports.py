@@ -310,6 +310,10 @@ class LedgerUnavailableError(RemitError):
     """Nothing can be made durable now."""
 
 
+class ReadOnlyTransactionError(RemitError):
+    """A work given to `Ledger.read` tried to write."""
+
+
 class IdentityUnavailableError(RemitError):
     """Nobody can say whose token it is now."""
 

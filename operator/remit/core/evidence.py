@@ -1,0 +1,169 @@
+"""Evidence entries: facts in, final canonical bytes out. Pure.
+
+Each run has a chain of its own inside the log: an entry says how many came before it and the SHA-256 of the one
+right before, so that an entry taken out, put in or moved shows in the run's entries alone. Contents are digests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from remit.api.evidence import (
+    MAX_ENTRY_BYTES,
+    STATEMENT_TYPE,
+    AmountFacts,
+    CallFacts,
+    DecisionFacts,
+    EntryKind,
+    RunFacts,
+    predicate_type,
+)
+from remit.core.budget import Amount
+from remit.core.digest import canonical, sha256_hex
+
+MAX_SHOWN_CHARACTERS = 256
+"""What an agent wrote (a tool's name, a call's id) stands in an entry up to this length."""
+
+OutcomeStatus = Literal["ok", "error", "unknown"]
+
+
+class EntryTooLargeError(ValueError):
+    """The facts do not fit into one entry of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where the run's next entry goes: how many there are, and the SHA-256 (hex) of the last."""
+
+    sequence: int = 0
+    previous: str = ""
+
+    def after(self, entry: bytes) -> Chain:
+        """Return the place behind an entry."""
+        return Chain(self.sequence + 1, sha256_hex(entry))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where and when an entry is made, and for which run."""
+
+    chain: Chain
+    now: float
+    """Seconds since the epoch."""
+    run: RunFacts
+
+
+def bundle_entry(spot: Spot, digest: str) -> bytes:
+    """Say which bundle (`sha256:HEX`) came into force for the run."""
+    subject = _subject(f"bundle/{digest}", digest.removeprefix("sha256:"))
+    return _entry(spot, "bundle", subject, {"bundle": digest})
+
+
+def intent_entry(spot: Spot, call: CallFacts, decision: DecisionFacts, held: Amount) -> bytes:
+    """Say what is about to be done, who allowed it, and what is reserved for it."""
+    more = {"call": call, "decision": decision, "held": amount_facts(held)}
+    return _entry(spot, "intent", _call_subject(spot.run, call), more)
+
+
+def outcome_entry(
+    spot: Spot,
+    call: CallFacts,
+    *,
+    intent: int,
+    status: OutcomeStatus,
+    reason: str,
+    spent: Amount,
+    overrun: Amount,
+    result_digest: str = "",
+) -> bytes:
+    """Say what became of the intent with that sequence, and what it cost. `result_digest` is hex, empty for none."""
+    more: dict[str, Any] = {
+        "call": call,
+        "intent": intent,
+        "status": status,
+        "reason": reason,
+        "spent": amount_facts(spent),
+        "overrun": amount_facts(overrun),
+    }
+    if result_digest:
+        more["resultDigest"] = result_digest
+    return _entry(spot, "outcome", _call_subject(spot.run, call), more)
+
+
+def denial_entry(spot: Spot, call: CallFacts, decision: DecisionFacts) -> bytes:
+    """Say what was refused, and why."""
+    return _entry(spot, "denial", _call_subject(spot.run, call), {"call": call, "decision": decision})
+
+
+def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, result_digest: str = "") -> bytes:
+    """Close the run's evidence with the count of its entries, this one included."""
+    more: dict[str, Any] = {
+        "reason": reason,
+        "spent": amount_facts(spent),
+        "overrun": amount_facts(overrun),
+        "records": spot.chain.sequence + 1,
+    }
+    if result_digest:
+        more["resultDigest"] = result_digest
+    digest = sha256_hex(canonical(spot.run))
+    return _entry(spot, "run-end", _subject(f"run/{spot.run['uid']}", digest), more)
+
+
+def amount_facts(amount: Amount) -> AmountFacts:
+    """Return an amount as entries write it."""
+    return {"tokens": amount.tokens, "toolCalls": amount.tool_calls, "costMicroUSD": amount.cost_micro_usd}
+
+
+def timestamp(now: float) -> str:
+    """Return RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(now, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def shown(text: str) -> str:
+    """Return an agent's text as an entry may hold it: valid Unicode, and its digest in place of what is too long."""
+    valid = text.encode("utf-8", "replace").decode()
+    if len(valid) <= MAX_SHOWN_CHARACTERS:
+        return valid
+    return f"{valid[: MAX_SHOWN_CHARACTERS - 80]}...sha256:{sha256_hex(valid.encode())}"
+
+
+def bundles_named(entry: bytes) -> tuple[str, ...]:
+    """Return the digests (`sha256:HEX`) of the bundles that an entry rests on."""
+    predicate = json.loads(entry).get("predicate", {})
+    decision = predicate.get("decision", {})
+    named = (predicate.get("bundle"), decision.get("pinnedBundle"), decision.get("liveBundle"))
+    return tuple(digest for digest in named if digest)
+
+
+def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
+    """Put the parts together; the bytes are final."""
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [subject],
+        "predicateType": predicate_type(kind),
+        "predicate": {
+            "sequence": spot.chain.sequence,
+            "time": timestamp(spot.now),
+            "previous": spot.chain.previous,
+            "run": spot.run,
+            **more,
+        },
+    }
+    entry = canonical(statement)
+    if len(entry) > MAX_ENTRY_BYTES:
+        raise EntryTooLargeError(f"an entry of {len(entry)} bytes is above the bound of {MAX_ENTRY_BYTES}")
+    return entry
+
+
+def _call_subject(run: RunFacts, call: CallFacts) -> dict[str, Any]:
+    """The call, by the digest of its arguments."""
+    return _subject(f"call/{run['uid']}/{call['id']}", call["argumentsDigest"])
+
+
+def _subject(name: str, digest: str) -> dict[str, Any]:
+    """An in-toto resource descriptor."""
+    return {"name": name, "digest": {"sha256": digest}}
