@@ -1,0 +1,283 @@
+"""The objects that Remit makes: a namespace's standing policy, an agent's children, a run's pod. Pure.
+
+INVARIANT: nothing here depends on time or chance, so that making a child twice makes the same child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remit.api import names
+from remit.api.agent import AgentSpec, ContainerRuntime, Sandbox
+from remit.api.agentrun import AgentRunSpec
+from remit.api.meta import API_VERSION
+from remit.api.wire import ANTHROPIC_BASE_PATH, MCP_PATH, OPENAI_BASE_PATH
+
+Manifest = dict[str, Any]
+
+SANDBOX_UID = 65532
+TOKEN_SECONDS = 600
+"""Life of the projected token: the kubelet renews it; the shortest that Kubernetes allows."""
+POD_GRACE_SECONDS = 60
+"""The pod outlives its run's deadline by this much at most, should the controller be away."""
+TERMINATION_SECONDS = 2
+REQUESTED_CPU_MILLIS = 100
+GATEWAY_URL = f"http://{names.GATEWAY_HOST}:{names.AGENT_PORT}"
+SIDECAR_URL = f"http://127.0.0.1:{names.SIDECAR_PORT}"
+_PLACEHOLDER = "held-by-the-gateway"
+"""SDKs refuse to start without a key; the real one never comes near the pod."""
+_SIDECAR_IS_UP = f"""\
+import socket, time
+for _ in range(200):
+    try:
+        socket.create_connection(("127.0.0.1", {names.SIDECAR_PORT}), 1).close()
+        break
+    except OSError:
+        time.sleep(0.05)
+else:
+    raise SystemExit("the sidecar does not listen")
+"""
+_RESTRICTED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+_POD_SECURITY: Manifest = {
+    "runAsNonRoot": True,
+    "runAsUser": SANDBOX_UID,
+    "runAsGroup": SANDBOX_UID,
+    "fsGroup": SANDBOX_UID,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """What the pods of an installation have in common."""
+
+    harness_image: str
+    gateway_address: str
+    """ClusterIP of the gateway's Service: sandboxes have no DNS."""
+
+
+def standing_deny(namespace: str) -> Manifest:
+    """The policy that closes every sandbox of a namespace. Nothing owns it, so nothing takes it along."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": names.DENY_POLICY,
+            "namespace": namespace,
+            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY},
+        },
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": names.LABEL_SANDBOX, "operator": "Exists"}]},
+            "policyTypes": ["Ingress", "Egress"],
+        },
+    }
+
+
+def agent_account(agent: Mapping[str, Any]) -> Manifest:
+    """The agent's account: it names the agent's pods and may do nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _child_of_agent(agent, names.agent_child(agent["metadata"]["name"])),
+        "automountServiceAccountToken": False,
+    }
+
+
+def agent_policy(agent: Mapping[str, Any], install_namespace: str) -> Manifest:
+    """The one way out of the agent's pods: the gateway's agent port, unless a pod is quarantined."""
+    name = agent["metadata"]["name"]
+    gateway = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": install_namespace}},
+        "podSelector": {"matchLabels": dict(names.GATEWAY_LABELS)},
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _child_of_agent(agent, names.agent_child(name)),
+        "spec": {
+            "podSelector": {
+                "matchLabels": {names.LABEL_AGENT: name},
+                "matchExpressions": [
+                    {"key": names.LABEL_SANDBOX, "operator": "Exists"},
+                    {"key": names.LABEL_QUARANTINE, "operator": "DoesNotExist"},
+                ],
+            },
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [gateway], "ports": [{"protocol": "TCP", "port": names.AGENT_PORT}]}],
+        },
+    }
+
+
+def agent_revision(agent: Mapping[str, Any], document: Mapping[str, Any], digest: str, number: int) -> Manifest:
+    """The bundle, kept as long as it is in force or a run is pinned to it."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": _child_of_agent(agent, names.revision_name(agent["metadata"]["name"], digest)),
+        "data": dict(document),
+        "revision": number,
+    }
+
+
+def _child_of_agent(agent: Mapping[str, Any], name: str) -> Manifest:
+    metadata = agent["metadata"]
+    return {
+        "name": name,
+        "namespace": metadata["namespace"],
+        "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_AGENT: metadata["name"]},
+        "ownerReferences": [_owner("Agent", metadata)],
+    }
+
+
+def _owner(kind: str, metadata: Mapping[str, Any]) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def run_pod(run: Mapping[str, Any], run_spec: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings) -> Manifest:
+    """The sandbox of one run. Nothing in it differs by run but names and the deadline."""
+    metadata = run["metadata"]
+    sandbox = "container" if agent.runtime.container else "harness"
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": names.pod_name(metadata["name"], run_spec.attempt),
+            "namespace": metadata["namespace"],
+            "labels": {
+                names.LABEL_MANAGED_BY: names.MANAGED_BY,
+                names.LABEL_SANDBOX: sandbox,
+                names.LABEL_AGENT: run_spec.agent,
+                names.LABEL_RUN: names.run_label(metadata["name"]),
+            },
+            "ownerReferences": [_owner("AgentRun", metadata)],
+        },
+        "spec": _pod_spec(run_spec, agent, settings),
+    }
+
+
+def _pod_spec(run: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings) -> Manifest:
+    return {
+        "serviceAccountName": names.agent_child(run.agent),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": run.deadline_seconds + POD_GRACE_SECONDS,
+        "terminationGracePeriodSeconds": TERMINATION_SECONDS,
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "hostAliases": [{"ip": settings.gateway_address, "hostnames": [names.GATEWAY_HOST]}],
+        "securityContext": dict(_POD_SECURITY),
+        **({"runtimeClassName": agent.sandbox.runtime_class_name} if agent.sandbox.runtime_class_name else {}),
+        **_containers(agent, settings),
+        "volumes": [_token_volume(), _scratch_volume(agent.sandbox)],
+    }
+
+
+def _containers(agent: AgentSpec, settings: SandboxSettings) -> Manifest:
+    """The harness alone, or the user's container beside the sidecar that holds the token for it."""
+    if agent.runtime.container is None:
+        return {"containers": [_harness(agent.sandbox, settings.harness_image)]}
+    return {
+        "initContainers": [_sidecar(settings.harness_image)],
+        "containers": [_users(agent.runtime.container, agent.sandbox)],
+    }
+
+
+def _harness(sandbox: Sandbox, image: str) -> Manifest:
+    return {
+        "name": "harness",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": "REMIT_GATEWAY_URL", "value": GATEWAY_URL}],
+        "resources": _resources(sandbox),
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [_TOKEN_MOUNT, _SCRATCH_MOUNT],
+    }
+
+
+def _sidecar(image: str) -> Manifest:
+    """A native sidecar: it starts first, is not waited for at the end, and alone holds the token.
+
+    The agent's container starts when it listens: SDKs do not all try again.
+    """
+    return {
+        "name": "remit-sidecar",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3.11", "-m", "remit.harness", "sidecar"],
+        "env": [{"name": "REMIT_GATEWAY_URL", "value": GATEWAY_URL}],
+        "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": ["python3.11", "-S", "-c", _SIDECAR_IS_UP]}}},
+        "resources": _resources(Sandbox(cpu_millis=500, memory_mib=64, ephemeral_storage_mib=16)),
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [_TOKEN_MOUNT],
+    }
+
+
+def _users(container: ContainerRuntime, sandbox: Sandbox) -> Manifest:
+    overrides = {"command": container.command, "args": container.args}
+    return {
+        "name": "agent",
+        "image": container.image,
+        "imagePullPolicy": "IfNotPresent",
+        **{field: list(words) for field, words in overrides.items() if words is not None},
+        "env": [{"name": name, "value": value} for name, value in _SDK_SETTINGS.items()],
+        "resources": _resources(sandbox),
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [_SCRATCH_MOUNT],
+    }
+
+
+_SDK_SETTINGS = {
+    "REMIT_URL": SIDECAR_URL,
+    "REMIT_MCP_URL": SIDECAR_URL + MCP_PATH,
+    "OPENAI_BASE_URL": SIDECAR_URL + OPENAI_BASE_PATH,
+    "OPENAI_API_KEY": _PLACEHOLDER,
+    "ANTHROPIC_BASE_URL": SIDECAR_URL + ANTHROPIC_BASE_PATH,
+    "ANTHROPIC_AUTH_TOKEN": _PLACEHOLDER,
+    "HOME": names.SCRATCH_PATH,
+    "TMPDIR": names.SCRATCH_PATH,
+}
+_TOKEN_DIRECTORY, _, _TOKEN_FILE = names.TOKEN_PATH.rpartition("/")
+_TOKEN_MOUNT: Manifest = {"name": "gateway-token", "mountPath": _TOKEN_DIRECTORY, "readOnly": True}
+_SCRATCH_MOUNT: Manifest = {"name": "scratch", "mountPath": names.SCRATCH_PATH}
+
+
+def _resources(sandbox: Sandbox) -> Manifest:
+    memory, storage = _mebibytes(sandbox.memory_mib), _mebibytes(sandbox.ephemeral_storage_mib)
+    requested = min(sandbox.cpu_millis, REQUESTED_CPU_MILLIS)
+    return {
+        "limits": {"cpu": _cores(sandbox.cpu_millis), "memory": memory, "ephemeral-storage": storage},
+        "requests": {"cpu": _cores(requested), "memory": memory, "ephemeral-storage": storage},
+    }
+
+
+def _cores(millis: int) -> str:
+    """Write a quantity as the apiserver does, so that what is stored can be compared with what is wanted."""
+    return str(millis // 1000) if millis % 1000 == 0 else f"{millis}m"
+
+
+def _mebibytes(count: int) -> str:
+    """Write a quantity as the apiserver does."""
+    return f"{count // 1024}Gi" if count % 1024 == 0 else f"{count}Mi"
+
+
+def _token_volume() -> Manifest:
+    token = {"audience": names.TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": _TOKEN_FILE}
+    return {"name": "gateway-token", "projected": {"sources": [{"serviceAccountToken": token}]}}
+
+
+def _scratch_volume(sandbox: Sandbox) -> Manifest:
+    return {"name": "scratch", "emptyDir": {"sizeLimit": _mebibytes(sandbox.scratch_mib)}}

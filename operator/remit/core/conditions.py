@@ -1,0 +1,187 @@
+"""Conditions by the kstatus convention: how a status is written, and what is wrong with one. Pure.
+
+Reconciling and Stalled are present only when True; Stalled goes with Ready=False. A generic reader (kubectl wait,
+Argo CD, Flux) then tells a finished run from a failed one without knowing the kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from remit.api.reasons import FINAL_RUN_REASONS, ObjectReason, RunReason
+
+Condition = dict[str, Any]
+MESSAGE_LIMIT = 1024
+_FIELDS = frozenset({"type", "status", "reason", "message", "lastTransitionTime", "observedGeneration"})
+_WORDS = frozenset(map(str, (*RunReason, *ObjectReason)))
+_FINAL = frozenset(map(str, FINAL_RUN_REASONS))
+
+
+class Standing(StrEnum):
+    """Where an object stands for a generic reader."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+_READY_STATUS = {Standing.READY: "True", Standing.RECONCILING: "Unknown", Standing.STALLED: "False"}
+
+
+def standing_of_run(reason: RunReason) -> Standing:
+    """Only a run that succeeded is what was asked for."""
+    if reason is RunReason.SUCCEEDED:
+        return Standing.READY
+    return Standing.STALLED if reason in FINAL_RUN_REASONS else Standing.RECONCILING
+
+
+def conditions_of(
+    standing: Standing, reason: str, message: str, *, generation: int, now: str, previous: Sequence[Condition] = ()
+) -> list[Condition]:
+    """Return the conditions that every kind has; the first is the leading one."""
+    statuses = {"Ready": _READY_STATUS[standing]}
+    if standing is not Standing.READY:
+        statuses[str(standing)] = "True"
+    return _written(statuses, reason, message, generation=generation, now=now, previous=previous)
+
+
+def run_conditions(
+    reason: RunReason, message: str, *, generation: int, now: str, previous: Sequence[Condition] = (), stopping: bool
+) -> list[Condition]:
+    """Return a run's conditions. Stopping keeps, in its transition time, when the grace for the hand-over began."""
+    standing = standing_of_run(reason)
+    finished = standing is not Standing.RECONCILING
+    outcome = {Standing.READY: "True", Standing.RECONCILING: "Unknown", Standing.STALLED: "False"}[standing]
+    own = {"Succeeded": outcome, "Finished": str(finished)}
+    if stopping and not finished:
+        own["Stopping"] = "True"
+    shared = conditions_of(standing, reason, message, generation=generation, now=now, previous=previous)
+    return shared + _written(own, reason, message, generation=generation, now=now, previous=previous)
+
+
+def _written(
+    statuses: Mapping[str, str], reason: str, message: str, *, generation: int, now: str, previous: Sequence[Condition]
+) -> list[Condition]:
+    """Write conditions; a transition time changes only with its status."""
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "reason": str(reason),
+            "message": message[:MESSAGE_LIMIT],
+            "lastTransitionTime": _transition(previous, kind, status, now),
+            "observedGeneration": generation,
+        }
+        for kind, status in statuses.items()
+    ]
+
+
+def _transition(previous: Sequence[Condition], kind: str, status: str, now: str) -> str:
+    before = find_condition(previous, kind)
+    if before is None or before.get("status") != status:
+        return now
+    return str(before.get("lastTransitionTime") or now)
+
+
+def find_condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of that type."""
+    return next((condition for condition in conditions if condition.get("type") == kind), None)
+
+
+def is_true(conditions: Iterable[Condition], kind: str) -> bool:
+    """Tell whether the condition is there and True."""
+    condition = find_condition(conditions, kind)
+    return condition is not None and condition.get("status") == "True"
+
+
+def same_conditions(one: Iterable[Condition], other: Iterable[Condition]) -> bool:
+    """Compare without regard to order: the apiserver keeps its own."""
+    return {entry.get("type"): entry for entry in one} == {entry.get("type"): entry for entry in other}
+
+
+def violations(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a generic reader would misread in a status that the controller wrote; () when all is well."""
+    conditions: list[Condition] = list(status.get("conditions", ()))
+    return tuple(fault for rule in _RULES for fault in rule(status, conditions))
+
+
+def _malformed(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    for condition in conditions:
+        if set(condition) != _FIELDS:
+            yield f"{condition.get('type')}: has {sorted(condition)}"
+        elif condition["status"] not in {"True", "False", "Unknown"}:
+            yield f"{condition['type']}: status {condition['status']!r}"
+        elif not condition["message"] or not re.fullmatch(r"[A-Z][A-Za-z]+", condition["reason"]):
+            yield f"{condition['type']}: empty message or odd reason {condition['reason']!r}"
+    types = [condition.get("type") for condition in conditions]
+    if len(types) != len(set(types)):
+        yield f"a type stands twice: {types}"
+
+
+def _misleading(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    ready = find_condition(conditions, "Ready")
+    if ready is None:
+        yield "Ready is missing"
+        return
+    shown = {kind for kind in ("Reconciling", "Stalled", "Stopping") if find_condition(conditions, kind)}
+    yield from (f"{kind} is there and not True" for kind in sorted(shown) if not is_true(conditions, kind))
+    if {"Reconciling", "Stalled"} <= shown:
+        yield "Reconciling and Stalled at once"
+    if ready["status"] == "True" and shown:
+        yield f"Ready beside {sorted(shown)}"
+    if ready["status"] != "True" and not shown & {"Reconciling", "Stalled"}:
+        yield "not Ready, and neither Reconciling nor Stalled says why"
+    if "Stalled" in shown and ready["status"] != "False":
+        yield "Stalled, and Ready is not False"
+
+
+def _wordless(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    ready = find_condition(conditions, "Ready") or {}
+    yield from (
+        f"{entry.get('type')}: unknown reason {entry.get('reason')!r}"
+        for entry in conditions
+        if entry.get("reason") not in _WORDS
+    )
+    if "reason" in status and status["reason"] != ready.get("reason"):
+        yield f"reason {status['reason']!r} is not that of Ready, {ready.get('reason')!r}"
+    if "phase" in status:
+        yield "phase: Kubernetes deprecates it"
+
+
+def _outdated(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    observed = status.get("observedGeneration")
+    yield from (
+        f"{entry.get('type')}: observedGeneration {entry.get('observedGeneration')} is not the status's {observed}"
+        for entry in conditions
+        if entry.get("observedGeneration") != observed
+    )
+
+
+def _untold(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    finished, succeeded = find_condition(conditions, "Finished"), find_condition(conditions, "Succeeded")
+    if finished is None and succeeded is None:
+        return  # not a run
+    if finished is None or succeeded is None:
+        yield "Finished and Succeeded go together"
+        return
+    ended = finished["status"] == "True"
+    if ended != (succeeded["status"] != "Unknown"):
+        yield f"Finished={finished['status']} beside Succeeded={succeeded['status']}"
+    if (succeeded["status"] == "True") != is_true(conditions, "Ready"):
+        yield "Succeeded and Ready differ"
+    if ended != (finished["reason"] in _FINAL):
+        yield f"Finished={finished['status']} with reason {finished['reason']}"
+    if ended != ("finishedAt" in status):
+        yield "finishedAt goes with Finished"
+
+
+_RULES: tuple[Callable[[Mapping[str, Any], list[Condition]], Iterable[str]], ...] = (
+    _malformed,
+    _misleading,
+    _wordless,
+    _outdated,
+    _untold,
+)
