@@ -1,4 +1,4 @@
-"""expect.yaml against the real bank and the real dialogues: what it says is what they do."""
+"""The example's files against each other: expect.yaml, runs, agents, grants, bank and dialogues agree."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +9,15 @@ from mcp import Client
 from tests.dataplane.bank.agents import Tools, openai_agent
 from tests.dataplane.bank.servers import EXAMPLE, Bank, Server, start_bank
 
+
+def documents(name: str) -> list[dict[str, Any]]:
+    """Return the Kubernetes objects of one of the example's files."""
+    return list(yaml.safe_load_all((EXAMPLE / name).read_text("utf-8")))
+
+
 EXPECTED = yaml.safe_load((EXAMPLE / "expect.yaml").read_text("utf-8"))
 RUNS: dict[str, Any] = EXPECTED["runs"]
+MODEL_OF = {agent["metadata"]["name"]: agent["spec"]["model"]["name"] for agent in documents("agents.yaml")}
 TOLD_TO_THE_END = [name for name, run in RUNS.items() if run["status"]["reason"] == "Succeeded"]
 
 
@@ -53,9 +60,11 @@ def decided(name: str, result: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("name", TOLD_TO_THE_END)
 async def test_a_run_does_what_is_expected(fresh_bank: Bank, model: Server, name: str) -> None:
     run = RUNS[name]
+    (order,) = documents(f"runs/{name}.yaml")
+    task, agent = order["spec"]["input"], order["spec"]["agent"]
     async with fresh_bank.client() as client:
-        story = await openai_agent(model, run["model"], run["input"], governed(client))
-    found = fresh_bank.contents(run["input"]["account"])
+        story = await openai_agent(model, MODEL_OF[agent], task, governed(client))
+    found = fresh_bank.contents(run["account"])
     assert {table: missing(rows, found[table]) for table, rows in run["bank"].items()} == {
         table: [] for table in run["bank"]
     }
@@ -66,5 +75,13 @@ async def test_a_run_does_what_is_expected(fresh_bank: Bank, model: Server, name
 
 def test_the_run_that_is_stopped_leaves_the_bank_alone(fresh_bank: Bank) -> None:
     run = RUNS["dispute-budget"]
-    found = fresh_bank.contents(run["input"]["account"])
+    found = fresh_bank.contents(run["account"])
     assert all(missing(rows, found[table]) == [] for table, rows in run["bank"].items())
+
+
+async def test_the_grant_asks_of_arguments_what_the_bank_asks(fresh_bank: Bank) -> None:
+    (grant,) = (entry for entry in documents("grants.yaml") if "mcp" in entry["spec"]["upstream"])
+    async with fresh_bank.client() as client:
+        offered = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
+    granted = {tool["name"]: tool["inputSchema"] for tool in grant["spec"]["tools"]}
+    assert granted == {name: offered[name] for name in granted}
