@@ -17,7 +17,6 @@ from remit.api.meta import (
     ObjectName,
     ObservedStatus,
     Purpose,
-    ToolName,
     cel,
     list_map,
     validations,
@@ -144,7 +143,7 @@ class EffectiveTool(ApiModel):
 
     grant: ObjectName
     """The ToolGrant that gives it."""
-    name: ToolName | ModelName
+    name: ModelName
     """Tool or model name."""
     reason: Annotated[str, Field(max_length=64)]
     """Ready, Expired or Suspended."""

@@ -1,0 +1,252 @@
+"""Makes the admission policies: CEL in the apiserver, no webhook. Pure.
+
+They guard what the CRDs cannot see: who asks. What they check is checked again by the controller and the gateway.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from remit.api.meta import GROUP, VERSION
+from remit.api.names import (
+    CONTROLLER_ACCOUNT,
+    DENY_POLICY,
+    GATEWAY_ACCOUNT,
+    INSTALL_NAMESPACE,
+    LABEL_QUARANTINE,
+    LABEL_SANDBOX,
+    TOKEN_AUDIENCE,
+    agent_child,
+)
+from remit.codegen.rbac import LABELS, writable_status
+
+Manifest = dict[str, Any]
+ADMISSION: Final = "admissionregistration.k8s.io/v1"
+
+
+def account_user(account: str, namespace: str = INSTALL_NAMESPACE) -> str:
+    """Return the user name of a service account."""
+    return f"system:serviceaccount:{namespace}:{account}"
+
+
+CONTROLLER: Final = account_user(CONTROLLER_ACCOUNT)
+GATEWAY: Final = account_user(GATEWAY_ACCOUNT)
+CLEANERS: Final = (
+    account_user("namespace-controller", "kube-system"),
+    account_user("generic-garbage-collector", "kube-system"),
+)
+"""Kubernetes' own: a namespace or an owner that goes takes its policies along."""
+BY_CONTROLLER: Final = f"request.userInfo.username == '{CONTROLLER}'"
+NAME: Final = "(request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name)"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One CEL expression that must be true, and what is said when it is not."""
+
+    expression: str
+    message: str
+
+    def manifest(self) -> Manifest:
+        """Return it as the apiserver wants it."""
+        return {"expression": self.expression, "message": self.message, "reason": "Forbidden"}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One ValidatingAdmissionPolicy with its binding."""
+
+    name: str
+    group: str
+    version: str
+    resources: tuple[str, ...]
+    operations: tuple[str, ...]
+    checks: tuple[Check, ...]
+    only_when: tuple[tuple[str, str], ...] = ()
+    """(name, CEL): requests for which one is false are none of its business."""
+    labelled: str = ""
+    """Only objects that carry this label, or did."""
+
+
+GUARDS: Final = (
+    Guard(
+        "remit-run-requester",
+        GROUP,
+        VERSION,
+        ("agentruns",),
+        ("CREATE",),
+        (
+            Check(
+                "has(object.spec.requester) && object.spec.requester.username == request.userInfo.username"
+                " && (has(object.spec.requester.uid) ? object.spec.requester.uid : '')"
+                " == (has(request.userInfo.uid) ? request.userInfo.uid : '')"
+                " && (has(object.spec.requester.groups) ? object.spec.requester.groups : [])"
+                " == (has(request.userInfo.groups) ? request.userInfo.groups : [])",
+                "spec.requester must be the authenticated user: leave it out, it is stamped",
+            ),
+        ),
+    ),
+    Guard(
+        "remit-status-writers",
+        GROUP,
+        VERSION,
+        writable_status(),
+        ("UPDATE",),
+        (
+            Check(
+                f"{BY_CONTROLLER} || (request.userInfo.username == '{GATEWAY}' && request.resource.resource != 'agents')",
+                "status is written by Remit's controller and gateway only",
+            ),
+        ),
+    ),
+    Guard(
+        "remit-policy-floor",
+        GROUP,
+        VERSION,
+        ("policies",),
+        ("CREATE", "UPDATE"),
+        (
+            Check(
+                f"!has(object.spec.namespaceSelector) || request.namespace == '{INSTALL_NAMESPACE}'",
+                f"spec.namespaceSelector is for policies of namespace {INSTALL_NAMESPACE} only: the platform's floor",
+            ),
+        ),
+    ),
+    Guard(
+        "remit-sandbox-pods",
+        "",
+        "v1",
+        ("pods",),
+        ("CREATE", "UPDATE"),
+        (
+            Check(
+                f"request.operation != 'CREATE' || {BY_CONTROLLER}",
+                f"label {LABEL_SANDBOX} is for pods that Remit's controller makes",
+            ),
+            Check(
+                f"request.operation != 'UPDATE' || {BY_CONTROLLER}"
+                " || (has(object.metadata.labels) && has(oldObject.metadata.labels)"
+                " && oldObject.metadata.labels.all(k, k in object.metadata.labels"
+                " && object.metadata.labels[k] == oldObject.metadata.labels[k])"
+                f" && object.metadata.labels.all(k, k in oldObject.metadata.labels || k == '{LABEL_QUARANTINE}'))",
+                f"labels of a sandbox are its controller's: others may add {LABEL_QUARANTINE}, nothing else",
+            ),
+        ),
+        labelled=LABEL_SANDBOX,
+    ),
+    Guard(
+        "remit-sandbox-debug",
+        "",
+        "v1",
+        ("pods/ephemeralcontainers",),
+        ("UPDATE",),
+        (Check("false", "a container added to a sandbox would act in the run's name"),),
+        labelled=LABEL_SANDBOX,
+    ),
+    Guard(
+        "remit-network-policies",
+        "networking.k8s.io",
+        "v1",
+        ("networkpolicies",),
+        ("CREATE", "UPDATE", "DELETE"),
+        (
+            Check(
+                f"{BY_CONTROLLER} || (request.operation == 'DELETE' && request.userInfo.username in {list(CLEANERS)})",
+                "this NetworkPolicy closes sandboxes: only Remit's controller may change it",
+            ),
+        ),
+        only_when=(("remit-policy", f"{NAME} == '{DENY_POLICY}' || {NAME}.startsWith('{agent_child('')}')"),),
+    ),
+    Guard(
+        "remit-sandbox-tokens",
+        "",
+        "v1",
+        ("serviceaccounts/token",),
+        ("CREATE",),
+        (
+            Check(
+                "'system:nodes' in request.userInfo.groups",
+                f"tokens of audience {TOKEN_AUDIENCE} are for the pods of runs: only their node may ask for one",
+            ),
+        ),
+        only_when=(
+            (
+                "agent-for-gateway",
+                f"request.name.startsWith('{agent_child('')}') && has(object.spec.audiences)"
+                f" && '{TOKEN_AUDIENCE}' in object.spec.audiences",
+            ),
+        ),
+    ),
+)
+
+
+def admission_manifests() -> list[Manifest]:
+    """Return every admission policy with its binding, in the order to apply."""
+    made = stamp_manifests()
+    for guard in GUARDS:
+        made += [policy(guard), policy_binding("Validating", guard.name, {"validationActions": ["Deny"]})]
+    return made
+
+
+def policy(guard: Guard) -> Manifest:
+    """Return the ValidatingAdmissionPolicy of a guard."""
+    constraints = match(guard.group, guard.version, guard.resources, guard.operations)
+    if guard.labelled:
+        constraints["objectSelector"] = {"matchExpressions": [{"key": guard.labelled, "operator": "Exists"}]}
+    spec: Manifest = {"failurePolicy": "Fail", "matchConstraints": constraints}
+    if guard.only_when:
+        spec["matchConditions"] = [{"name": name, "expression": cel} for name, cel in guard.only_when]
+    spec["validations"] = [check.manifest() for check in guard.checks]
+    return {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": guard.name, "labels": LABELS},
+        "spec": spec,
+    }
+
+
+def match(group: str, version: str, resources: Sequence[str], operations: Sequence[str]) -> Manifest:
+    """Return the constraint that matches these requests."""
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": list(operations),
+        "resources": list(resources),
+    }
+    return {"resourceRules": [rule]}
+
+
+def stamp_manifests() -> list[Manifest]:
+    """Return the MutatingAdmissionPolicy that writes the authenticated user into a new run."""
+    name = "remit-run-requester"
+    who = (
+        '{"username": dyn(request.userInfo.username),'
+        ' "uid": dyn(has(request.userInfo.uid) ? request.userInfo.uid : ""),'
+        ' "groups": dyn(has(request.userInfo.groups) ? request.userInfo.groups : [])}'
+    )
+    stamp = f'[JSONPatch{{op: "add", path: "/spec/requester", value: {who}}}]'
+    spec = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": match(GROUP, VERSION, ("agentruns",), ("CREATE",)),
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": stamp}}],
+    }
+    return [
+        {
+            "apiVersion": ADMISSION,
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name, "labels": LABELS},
+            "spec": spec,
+        },
+        policy_binding("Mutating", name, {}),
+    ]
+
+
+def policy_binding(word: str, name: str, more: Manifest) -> Manifest:
+    """Bind a policy for the whole cluster."""
+    return {
+        "apiVersion": ADMISSION,
+        "kind": f"{word}AdmissionPolicyBinding",
+        "metadata": {"name": name, "labels": LABELS},
+        "spec": {"policyName": name, **more},
+    }

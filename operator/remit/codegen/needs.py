@@ -1,0 +1,104 @@
+"""What each account of Remit needs from the apiserver, row by row with its reason: RBAC is generated from here only.
+
+INVARIANT: nobody may list Secrets; the gateway reads single ones by Roles that a namespace's admin makes.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from remit.api.kinds import KINDS
+from remit.api.meta import GROUP
+from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, CONTROLLER_ACCOUNT, GATEWAY_ACCOUNT, GATEWAY_SERVICE
+
+READ: Final = ("get", "list", "watch")
+APPLY: Final = ("create", "patch")
+"""Server-side apply: patch, and create where it makes the object."""
+WRITE: Final = ("create", "update", "patch", "delete", "deletecollection")
+PLURALS: Final = tuple(kind.plural for kind in KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One rule: verbs on resources of one API group, and why."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account of the install namespace, with what it needs everywhere and in that namespace only."""
+
+    name: str
+    everywhere: tuple[Need, ...]
+    at_home: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleRole:
+    """A ClusterRole for people, added to Kubernetes' own roles of the given names."""
+
+    name: str
+    joins: tuple[str, ...]
+    needs: tuple[Need, ...]
+
+
+CONTROLLER: Final = Account(
+    CONTROLLER_ACCOUNT,
+    everywhere=(
+        Need(GROUP, PLURALS, READ, "what to reconcile"),
+        Need(GROUP, tuple(f"{plural}/status" for plural in PLURALS), ("patch",), "conditions and reasons"),
+        Need(GROUP, ("agents/finalizers", "agentruns/finalizers"), ("update",), "owner of children, where enforced"),
+        Need("", ("pods",), (*READ, *APPLY, "delete"), "the pod of a run"),
+        Need("", ("serviceaccounts",), (*READ, *APPLY, "delete"), "the account of an agent, which has no rights"),
+        Need("networking.k8s.io", ("networkpolicies",), (*READ, *APPLY, "delete"), "standing deny, way to the gateway"),
+        Need("apps", ("controllerrevisions",), (*READ, *APPLY, "delete"), "bundles in force"),
+        Need("", ("namespaces",), READ, "labels for the platform's floor"),
+        Need("", ("events",), APPLY, "what happened, for people"),
+        Need("events.k8s.io", ("events",), APPLY, "what happened, for people"),
+    ),
+    at_home=(
+        Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),
+        Need("coordination.k8s.io", ("leases",), ("get", "create", "update", "patch"), "one controller acts at a time"),
+    ),
+)
+
+GATEWAY: Final = Account(
+    GATEWAY_ACCOUNT,
+    everywhere=(
+        Need(GROUP, PLURALS, READ, "live authority, compiled by the gateway itself"),
+        Need(
+            GROUP,
+            ("agentruns/status", "toolgrants/status", "policies/status"),
+            ("patch",),
+            "usage and outcome of runs; the generation that it enforces",
+        ),
+        Need("apps", ("controllerrevisions",), READ, "the bundle that a run is pinned to"),
+        Need("", ("pods",), READ, "the pod's UID and addresses; cuts a cached token off"),
+        Need("", ("namespaces",), READ, "labels for the platform's floor"),
+        Need("authentication.k8s.io", ("tokenreviews",), ("create",), "whose token is it"),
+    ),
+)
+
+ACCOUNTS: Final = (CONTROLLER, GATEWAY)
+
+PEOPLE: Final = (
+    PeopleRole("remit-viewer", ("view", "edit", "admin"), (Need(GROUP, PLURALS, READ, "see what runs and why"),)),
+    PeopleRole("remit-editor", ("edit", "admin"), (Need(GROUP, ("agentruns",), WRITE, "ask for work, and stop it"),)),
+    PeopleRole(
+        "remit-admin",
+        ("admin",),
+        (Need(GROUP, ("agents", "toolgrants", "policies"), WRITE, "say who may do what: changes authority"),),
+    ),
+)
+
+EVIDENCE_READER: Final = Need(
+    "",
+    ("services/proxy",),
+    ("get",),
+    "read evidence at the gateway's control port; bind it to whom you trust with it",
+    (f"{CONTROL_SERVICE}:{CONTROL_PORT}", f"http:{CONTROL_SERVICE}:{CONTROL_PORT}"),
+)
