@@ -1,6 +1,7 @@
 """The embedded cluster of the apiserver and e2e tiers: one per session, brought up when first asked for.
 
-It is taken down at the end; REMIT_KEEP_CLUSTER=1 keeps it for a look and for a faster next session.
+It is taken down at the end. REMIT_KEEP_CLUSTER=1 keeps it, for a look and for a faster next session; a cluster named
+by REMIT_TEST_CLUSTER that was there before is somebody's and is kept too.
 """
 
 import os
@@ -17,10 +18,11 @@ NAME = "remit-test"
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running cluster named $REMIT_TEST_CLUSTER, else remit-test."""
     found = Cluster(os.environ.get("REMIT_TEST_CLUSTER", NAME))
+    ours = found.name == NAME or not found.exists
     capture = request.config.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():  # a cold build takes minutes: show that it moves
         found.up(lambda line: print(f"  cluster: {line}", flush=True))  # noqa: T201
     yield found
-    if os.environ.get("REMIT_KEEP_CLUSTER") != "1":
+    if ours and os.environ.get("REMIT_KEEP_CLUSTER") != "1":
         found.down()
