@@ -87,6 +87,9 @@ class Api:
         match answer.status:
             case HTTPStatus.CREATED | HTTPStatus.CONFLICT:
                 return True
+            # A Service that names its address finds it taken, by itself, before its name.
+            case HTTPStatus.UNPROCESSABLE_ENTITY if self.get(f"{collection}/{body['metadata']['name']}").found:
+                return True
             case HTTPStatus.NOT_FOUND | HTTPStatus.FORBIDDEN | HTTPStatus.TOO_MANY_REQUESTS:
                 return False
             case _:

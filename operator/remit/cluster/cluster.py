@@ -111,7 +111,7 @@ class Cluster:
 
         """
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig_path)}
-        line = (self._program("kubectl"), *arguments)
+        line: tuple[str | Path, ...] = (self._program("kubectl"), *arguments)
         return run(*line, environment=environment, given=given.encode())
 
     def kubectl_here(self, *arguments: str) -> int:

@@ -7,6 +7,7 @@ plain `nsenter` would stay behind as a second process, and hide the program's pi
 
 import ctypes
 import os
+import signal
 import sys
 
 NAMESPACES = {"net": 0x40000000, "mnt": 0x00020000, "pid": 0x20000000}
@@ -38,6 +39,8 @@ def leave() -> None:
 def become(log: str, arguments: list[str]) -> None:
     """Turn this process into the program, with its output in the log."""
     os.setsid()
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):

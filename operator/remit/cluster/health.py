@@ -1,5 +1,6 @@
 """Asks the components how they are. Reads only."""
 
+import datetime as dt
 import http.client
 import socket
 import ssl
@@ -11,13 +12,16 @@ from remit.cluster.api import Api
 from remit.cluster.components import Component
 from remit.cluster.configs import Settings
 from remit.cluster.layout import NODE_NAME
+from remit.cluster.processes import Identity, started_at
 
 TIMEOUT_SECONDS = 2.0
+CLOCK_SECONDS = 1.5
+"""Both times are kept in whole seconds."""
 WELL = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 NODE = f"/api/v1/nodes/{NODE_NAME}"
 
 
-def complaint(component: Component, settings: Settings, api: Api) -> str:
+def complaint(component: Component, there: Identity, settings: Settings, api: Api) -> str:
     """Say what is wrong with a running component; empty when it is well."""
     match component.name:
         case "apiserver" | "etcd":
@@ -26,21 +30,25 @@ def complaint(component: Component, settings: Settings, api: Api) -> str:
         case "containerd":
             return _listens(settings.layout.containerd_socket)
         case "kubelet":
-            return _answers(component.health) or ("" if node_ready(api) else "node is not Ready")
+            return _answers(component.health) or _node_complaint(api, started_at(there))
         case _:
             return _answers(component.health)
 
 
-def node_ready(api: Api) -> bool:
-    """Tell whether the node's condition Ready is true."""
+def _node_complaint(api: Api, since: float) -> str:
+    """Find fault with the node; what a kubelet of the past said of it does not count."""
     try:
         answer = api.get(NODE)
-    except OSError:
-        return False
+    except OSError as problem:
+        return str(problem)
     if not answer.found:
-        return False
+        return "node is not there"
     conditions = answer.json()["status"].get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    ready = next((each for each in conditions if each["type"] == "Ready"), None)
+    if ready is None or ready["status"] != "True":
+        return "node is not Ready"
+    heard = dt.datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp()
+    return "" if heard >= since - CLOCK_SECONDS else "node was not heard of since the kubelet started"
 
 
 def _from_apiserver(api: Api, path: str) -> str:

@@ -63,19 +63,18 @@ USERS = {
 
 
 def make(folder: Path, addresses: Addresses) -> None:
-    """Make everything that is missing as a whole; a complete folder is left alone."""
-    done = folder / "complete"
-    if done.exists():
-        return
+    """Make what is missing; what is there stays, so that tokens and copies of it stay good."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = _authority()
-    _write(folder / "ca.crt", _pem(authority.certificate))
+    authority = _authority(folder)
     for subject in subjects(addresses):
-        _issue(folder, authority, subject)
-    _service_account_key(folder)
+        if not (folder / f"{subject.file}.crt").exists():
+            _issue(folder, authority, subject)
+    if not (folder / "service-account.pub").exists():
+        _service_account_key(folder)
     for user in (*USERS, "kubelet"):
-        _write(folder / f"{user}.kubeconfig", kubeconfig(folder, user, addresses.server))
-    _write(done, b"")
+        path = folder / f"{user}.kubeconfig"
+        if not path.exists():
+            _write(path, kubeconfig(folder, user, addresses.server))
 
 
 def kubeconfig(folder: Path, user: str, server: str) -> bytes:
@@ -96,7 +95,21 @@ def kubeconfig(folder: Path, user: str, server: str) -> bytes:
     return json.dumps(config, indent=2).encode() + b"\n"
 
 
-def _authority() -> Authority:
+def _authority(folder: Path) -> Authority:
+    key_file, file = folder / "ca.key", folder / "ca.crt"
+    if not (file.exists() and key_file.exists()):
+        # Nobody trusts what another authority signed; the service accounts' key stands by itself.
+        for signed in (*folder.glob("*.crt"), *folder.glob("*.kubeconfig")):
+            signed.unlink()
+        made = _new_authority()
+        _write(key_file, _private(made.key))
+        _write(file, _pem(made.certificate))
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  # nobody else writes this file
+    return Authority(key, x509.load_pem_x509_certificate(file.read_bytes()))
+
+
+def _new_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(Subject("ca", "remit-embedded-ca"))
     usage = x509.KeyUsage(
@@ -125,8 +138,8 @@ def _issue(folder: Path, authority: Authority, subject: Subject) -> None:
         names = x509.SubjectAlternativeName(_alternatives(subject.hosts))
         builder = builder.add_extension(names, critical=False)
     certificate = builder.sign(authority.key, hashes.SHA256())
-    _write(folder / f"{subject.file}.crt", _pem(certificate))
     _write(folder / f"{subject.file}.key", _private(key))
+    _write(folder / f"{subject.file}.crt", _pem(certificate))
 
 
 def _service_account_key(folder: Path) -> None:
@@ -182,5 +195,8 @@ def _base64(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    """Write a file that nobody else may read, whole or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(content)
+    fresh.rename(path)

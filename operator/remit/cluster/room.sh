@@ -40,5 +40,5 @@ mount --make-rshared /
 
 # Without this line nobody knows us, so nobody could ever end us: then we end ourselves.
 timeout 20 head -n 1 "$fifo" | grep -q known
-trap '' CHLD # the kernel reaps what loses its parent
-exec sleep infinity
+# With CHLD ignored the kernel reaps whatever loses its parent in here.
+exec env --ignore-signal=CHLD sleep infinity

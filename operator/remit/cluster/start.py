@@ -65,21 +65,21 @@ class Starter:
         layout = self.settings.layout
         if (there := room.current(layout)) is not None:
             return there
+        room.end(layout)
         for stale in layout.run.glob("*.json"):
             stale.unlink()
         cgroups.make(layout.cgroup)
         # A machine that went down left it: nothing in it is alive.
         layout.containerd_socket.unlink(missing_ok=True)
-        return room.make(layout, (layout.root, self.settings.products))
+        return room.make(layout, (layout.root, self.settings.products.parent))
 
     def _start_missing(self, wanted: Iterable[Component], home: Identity) -> None:
         for component in wanted:
             there = load(identity_file(self.settings.layout, component.name))
             recipe = recipe_of(component, self.settings)
-            if there is not None and is_alive(there):
-                if there.recipe == recipe:
-                    continue
-                kill(there)
+            if there is not None and is_alive(there) and there.recipe == recipe:
+                continue
+            kill(there)
             self._start(component, home, recipe)
 
     def _start(self, component: Component, home: Identity, recipe: str) -> None:
@@ -150,9 +150,10 @@ class Starter:
         return {name: said for name, said in found.items() if said}
 
     def _complaint(self, component: Component) -> str:
-        if not is_alive(load(identity_file(self.settings.layout, component.name))):
+        there = load(identity_file(self.settings.layout, component.name))
+        if there is None or not is_alive(there):
             return "not running"
-        return health.complaint(component, self.settings, self.api)
+        return health.complaint(component, there, self.settings, self.api)
 
     def _explain(self, complaints: dict[str, str]) -> str:
         logs = self.settings.layout.logs
@@ -190,5 +191,7 @@ def identity_file(layout: Layout, component: str) -> Path:
 def recipe_of(component: Component, settings: Settings) -> str:
     """Digest all that a component is started with, so that a change is seen."""
     rendered = configs.files(settings)
-    parts = (component.arguments, component.environment, [rendered[each] for each in component.config])
+    read = [rendered[each] for each in component.config]
+    trusted = (settings.layout.pki / "ca.crt").read_text()
+    parts = (component.arguments, component.environment, read, trusted)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -34,6 +34,6 @@ def rows(settings: Settings, api: Api) -> tuple[Row, ...]:
         if there is None or not is_alive(there):
             found.append(Row(component.name, None, 0.0, "not running"))
         else:
-            said = health.complaint(component, settings, api)
+            said = health.complaint(component, there, settings, api)
             found.append(Row(component.name, there.pid, age_seconds(there), said))
     return tuple(found)
