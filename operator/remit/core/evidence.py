@@ -28,6 +28,10 @@ from remit.core.digest import canonical, sha256_hex
 MAX_SHOWN_CHARACTERS = 256
 """What an agent wrote (a tool's name, a call's id) stands in an entry up to this length."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+"""RFC 8785 for what entries hold: ASCII names, texts and safe integers. Asking first, as `canonical` does, costs four
+times as much on the path of every call; a property test compares the two."""
+
 OutcomeStatus = Literal["ok", "error", "unknown"]
 
 
@@ -120,7 +124,7 @@ def amount_facts(amount: Amount) -> AmountFacts:
 
 def timestamp(now: float) -> str:
     """Return RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(now, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return datetime.fromtimestamp(now, tz=UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def shown(text: str) -> str:
@@ -153,7 +157,7 @@ def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mappin
             **more,
         },
     }
-    entry = canonical(statement)
+    entry = _encode(statement).encode()
     if len(entry) > MAX_ENTRY_BYTES:
         raise EntryTooLargeError(f"an entry of {len(entry)} bytes is above the bound of {MAX_ENTRY_BYTES}")
     return entry
