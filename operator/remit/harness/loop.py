@@ -150,7 +150,15 @@ def hand_in(run: Run, text: str) -> bool:
         result = None
     if not isinstance(result, dict):
         result = {"text": text}
-    report: wire.ResultReport = {"outcome": "Succeeded", "result": result, "stop": StopReason.ANSWERED}
+    # An answer that is an `error` and nothing else is the agent's word that it could not.
+    could_not = result.keys() == {"error"}
+    report: wire.ResultReport = {
+        "outcome": "Failed" if could_not else "Succeeded",
+        "result": result,
+        "stop": StopReason.ANSWERED,
+    }
+    if could_not:
+        report["message"] = json.dumps(result["error"], sort_keys=True)[:1000]
     try:
         run.client.contract("POST", wire.RESULT_PATH, report)
     except RefusedError as refused:

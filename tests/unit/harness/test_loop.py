@@ -26,6 +26,13 @@ def test_plain_text_becomes_a_result_with_a_text() -> None:
     assert gateway.bodies(wire.RESULT_PATH)[0]["result"] == {"text": "Done."}
 
 
+def test_an_answer_that_is_only_an_error_is_the_agents_word_that_it_could_not() -> None:
+    gateway = ScriptedGateway(an_order(), [says('{"error": {"reason": "NoProgress"}}')])
+    work(gateway)
+    report = gateway.bodies(wire.RESULT_PATH)[0]
+    assert (report["outcome"], report["message"]) == ("Failed", '{"reason": "NoProgress"}')
+
+
 def test_a_tool_call_goes_through_mcp_with_an_id_of_its_own_and_its_answer_comes_back() -> None:
     gateway = ScriptedGateway(an_order(), [calls("look", '{"at": "A-1"}'), says("Done.")])
     work(gateway)

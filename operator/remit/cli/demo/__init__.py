@@ -1,0 +1,56 @@
+"""`remit demo`: tells the whole story on a real cluster, and asserts each scene."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from remit.cli.demo.scenes import SCENES
+from remit.cli.demo.setting import choose, furnish
+from remit.cli.demo.stage import SceneError, Stage
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+NEXT = """What to try next:
+  export KUBECONFIG={kubeconfig}
+  kubectl get agt,tgrant,agpol,agrun -n bank          what there is
+  kubectl explain agentrun.spec                       what a run can say
+  remit export dispute-4711 -n bank -o /tmp/evidence  everything that proves a run
+  $EDITOR examples/01-bank-dispute/policy.yaml        change a rule, apply it, run again
+  remit cluster down                                  leave the machine as it was"""
+
+
+@app.command()
+def demo(
+    scene: Annotated[list[str] | None, typer.Option(help="Only this scene; again for more.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Name of the embedded cluster.")] = None,
+    registry: Annotated[str, typer.Option(help="HOST/PATH[@TAG] of the images, for a cluster of your own.")] = "",
+) -> None:
+    """Tell the whole story on an embedded cluster, or on the one of KUBECONFIG."""
+    console = Console(highlight=False, width=110)
+    chosen = scene or list(SCENES)
+    if unknown := [name for name in chosen if name not in SCENES]:
+        console.print(f"no scene {', '.join(unknown)}: there are {', '.join(SCENES)}")
+        raise typer.Exit(2)
+    began = time.monotonic()
+    try:
+        console.print("[bold]Setting the stage[/bold]")
+        stage = choose(cluster, registry, lambda line: console.print(f"  {line}", markup=False))
+        furnish(stage, stage.say)
+        play(stage, chosen)
+    except SceneError as error:
+        console.print(f"FAILED: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    console.print(f"\n[bold green]All {len(chosen)} scenes held[/bold green] in {time.monotonic() - began:.0f} s\n")
+    console.print(NEXT.format(kubeconfig=stage.kubeconfig), markup=False)
+
+
+def play(stage: Stage, chosen: list[str]) -> None:
+    """Play the chosen scenes in their order; raises SceneError at the first that does not hold."""
+    for number, name in enumerate(chosen, 1):
+        what = (SCENES[name].__doc__ or name).strip()
+        stage.console.print(f"\n[bold]{number}. {what}[/bold]")
+        SCENES[name](stage)

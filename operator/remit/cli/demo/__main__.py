@@ -1,0 +1,5 @@
+"""`python -m remit.cli.demo`."""
+
+from remit.cli.demo import app
+
+app()
