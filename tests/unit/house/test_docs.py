@@ -49,3 +49,11 @@ def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
+
+
+def test_every_reason_that_a_decision_names_is_a_reason() -> None:
+    reasons = (ROOT / "operator" / "remit" / "api" / "reasons.py").read_text()
+    text = (ROOT / "docs" / "adr" / "0008-fail-closed.md").read_text()
+    named = re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", text)
+    assert named
+    assert [name for name in named if f'"{name}"' not in reasons] == []
