@@ -37,6 +37,11 @@ CLEANERS: Final = (
 )
 """Kubernetes' own: a namespace or an owner that goes takes its policies along."""
 BY_CONTROLLER: Final = f"request.userInfo.username == '{CONTROLLER}'"
+BY_GATEWAY: Final = f"request.userInfo.username == '{GATEWAY}'"
+FOR_AN_AGENT: Final = (
+    f"request.name.startsWith('{agent_child('')}') && has(object.spec.audiences)"
+    f" && '{TOKEN_AUDIENCE}' in object.spec.audiences"
+)
 NAME: Final = "(request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name)"
 
 
@@ -94,7 +99,7 @@ GUARDS: Final = (
         ("UPDATE",),
         (
             Check(
-                f"{BY_CONTROLLER} || (request.userInfo.username == '{GATEWAY}' && request.resource.resource != 'agents')",
+                f"{BY_CONTROLLER} || ({BY_GATEWAY} && request.resource.resource != 'agents')",
                 "status is written by Remit's controller and gateway only",
             ),
         ),
@@ -169,13 +174,7 @@ GUARDS: Final = (
                 f"tokens of audience {TOKEN_AUDIENCE} are for the pods of runs: only their node may ask for one",
             ),
         ),
-        only_when=(
-            (
-                "agent-for-gateway",
-                f"request.name.startsWith('{agent_child('')}') && has(object.spec.audiences)"
-                f" && '{TOKEN_AUDIENCE}' in object.spec.audiences",
-            ),
-        ),
+        only_when=(("agent-for-gateway", FOR_AN_AGENT),),
     ),
 )
 

@@ -50,7 +50,9 @@ def kind_of(node: Node, required: bool) -> str:  # noqa: FBT001 - a column's wor
     if required:
         words.append("**required**")
     if node.get("default") not in (None, {}):
-        words.append(f"default `{node['default']}`".lower() if node["type"] == "boolean" else f"default `{node['default']}`")
+        words.append(
+            f"default `{node['default']}`".lower() if node["type"] == "boolean" else f"default `{node['default']}`"
+        )
     return ", ".join(words)
 
 

@@ -1,6 +1,7 @@
 """The API lint: what every schema of ours must keep, after the rules of Kubernetes' API conventions. Pure."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 Node = dict[str, Any]
@@ -46,13 +47,21 @@ EXCEPTIONS: dict[str, str] = {
 """Paths that may be boolean or free-form, each with its reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node of a schema and where it is."""
+
+    path: str
+    node: Node
+
+
 def violations(kind: str, schema: Node) -> list[str]:
     """Return every broken rule as `path: what`."""
     return [
         f"{path}: {complaint}"
         for path, node in walk(kind, schema)
         for rule in RULES
-        if (complaint := rule(path, node)) is not None
+        if (complaint := rule(Place(path, node))) is not None
     ]
 
 
@@ -70,79 +79,91 @@ def walk(path: str, node: Node) -> Iterator[tuple[str, Node]]:
             yield from walk(f"{path}{mark}", node[key])
 
 
-def unknown_keyword(path: str, node: Node) -> str | None:
-    extra = sorted(set(node) - KEYWORDS)
+def unknown_keyword(at: Place) -> str | None:
+    """The apiserver knows a few keywords only."""
+    extra = sorted(set(at.node) - KEYWORDS)
     return f"unknown keywords {extra}" if extra else None
 
 
-def untyped(path: str, node: Node) -> str | None:
+def untyped(at: Place) -> str | None:
+    """Every value has one type, and none is a float."""
     known = {"object", "array", "string", "integer", "boolean"}
-    return None if node.get("type") in known else f"type {node.get('type')!r}; no floats, no unions"
+    return None if at.node.get("type") in known else f"type {at.node.get('type')!r}; no floats, no unions"
 
 
-def undescribed(path: str, node: Node) -> str | None:
-    entry = path.endswith(("[]", "{}"))
-    return None if entry or node.get("description") else "no description"
+def undescribed(at: Place) -> str | None:
+    """`kubectl explain` says what each field is."""
+    entry = at.path.endswith(("[]", "{}"))
+    return None if entry or at.node.get("description") else "no description"
 
 
-def unbounded_string(path: str, node: Node) -> str | None:
-    if node.get("type") != "string" or "enum" in node or "maxLength" in node:
+def unbounded_string(at: Place) -> str | None:
+    """A string has a bound, also in CEL's cost."""
+    if at.node.get("type") != "string" or "enum" in at.node or "maxLength" in at.node:
         return None
     return "a string without maxLength"
 
 
-def unbounded_list(path: str, node: Node) -> str | None:
-    if node.get("type") != "array":
+def unbounded_list(at: Place) -> str | None:
+    """A list has a bound, and says how two writers' entries merge."""
+    if at.node.get("type") != "array":
         return None
-    missing = [key for key in ("maxItems", "x-kubernetes-list-type", "items") if key not in node]
+    missing = [key for key in ("maxItems", "x-kubernetes-list-type", "items") if key not in at.node]
     return f"a list without {', '.join(missing)}" if missing else None
 
 
-def unkeyed_list(path: str, node: Node) -> str | None:
-    if node.get("x-kubernetes-list-type") != "map":
+def unkeyed_list(at: Place) -> str | None:
+    """The keys of a list-map are there in every entry."""
+    if at.node.get("x-kubernetes-list-type") != "map":
         return None
-    keys = node.get("x-kubernetes-list-map-keys", [])
-    fields = node["items"].get("required", [])
+    keys = at.node.get("x-kubernetes-list-map-keys", [])
+    fields = at.node["items"].get("required", [])
     return None if keys and set(keys) <= set(fields) else f"list-map keys {keys} must be required fields of the entry"
 
 
-def unbounded_map(path: str, node: Node) -> str | None:
-    if "additionalProperties" not in node or "maxProperties" in node:
+def unbounded_map(at: Place) -> str | None:
+    """A map has a bound."""
+    if "additionalProperties" not in at.node or "maxProperties" in at.node:
         return None
     return "a map without maxProperties"
 
 
-def unbounded_number(path: str, node: Node) -> str | None:
-    if node.get("type") != "integer" or {"minimum", "maximum"} <= set(node):
+def unbounded_number(at: Place) -> str | None:
+    """A number has bounds that every JSON reader keeps exact."""
+    if at.node.get("type") != "integer" or {"minimum", "maximum"} <= set(at.node):
         return None
     return "a number without minimum and maximum"
 
 
-def unreasoned_boolean(path: str, node: Node) -> str | None:
-    if node.get("type") != "boolean" or path in EXCEPTIONS:
+def unreasoned_boolean(at: Place) -> str | None:
+    """A boolean cannot grow a third value."""
+    if at.node.get("type") != "boolean" or at.path in EXCEPTIONS:
         return None
     return "a boolean cannot grow a third value: use an enum, or add a reasoned exception"
 
 
-def unreasoned_free_form(path: str, node: Node) -> str | None:
-    if "x-kubernetes-preserve-unknown-fields" not in node or path in EXCEPTIONS:
+def unreasoned_free_form(at: Place) -> str | None:
+    """An open object is an exception with a reason."""
+    if "x-kubernetes-preserve-unknown-fields" not in at.node or at.path in EXCEPTIONS:
         return None
     return "free-form without a reasoned exception"
 
 
-def phase(path: str, node: Node) -> str | None:
-    return "phase is deprecated: use conditions" if path.rpartition(".")[2] == "phase" else None
+def phase(at: Place) -> str | None:
+    """Conditions say where an object stands."""
+    return "phase is deprecated: use conditions" if at.path.rpartition(".")[2] == "phase" else None
 
 
-def duration(path: str, node: Node) -> str | None:
-    name = path.rpartition(".")[2]
+def duration(at: Place) -> str | None:
+    """Durations are whole seconds."""
+    name = at.path.rpartition(".")[2]
     if not any(word in name.lower() for word in DURATION_WORDS):
         return None
-    whole = node.get("type") == "integer" and "Seconds" in name
+    whole = at.node.get("type") == "integer" and "Seconds" in name
     return None if whole else "a duration must be whole seconds, and say so in its name"
 
 
-Rule = Callable[[str, Node], str | None]
+Rule = Callable[[Place], str | None]
 RULES: tuple[Rule, ...] = (
     unknown_keyword,
     untyped,

@@ -11,7 +11,7 @@ NOTICE = "# GENERATED from operator/remit by `make generate`. Edit the source, n
 class _Dumper(yaml.SafeDumper):
     """Repeats a value rather than pointing at it with an anchor."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the library's signature
         return True
 
 

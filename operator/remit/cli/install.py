@@ -1,0 +1,224 @@
+"""`remit install` and `remit uninstall`: Remit on any cluster that kubectl reaches."""
+
+import base64
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from remit.api.names import INSTALL_NAMESPACE, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGED_BY
+from remit.cli.manifests import KEPT, PREPARATION, Images, Manifest, ManifestsError, deployments, release, to_stream
+
+__all__ = ["Images", "InstallError", "app", "install", "uninstall"]
+
+app = typer.Typer(help="Install Remit on a cluster, or remove it.", no_args_is_help=True)
+Say = Callable[[str], None]
+
+FIELD_MANAGER = "remit-install"
+KEY_SECRET = "remit-gateway-signing-key"  # noqa: S105 - a name
+KEY_FILE = "ed25519.key"
+VERIFIER = "remit-verifier-key"
+NEWEST_ADMISSION = "MutatingAdmissionPolicy"
+"""Served as v1 from Kubernetes 1.36 on."""
+READY_SECONDS = 180
+
+
+class InstallError(Exception):
+    """The cluster did not take it; the text says what kubectl said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cluster and the namespace to install to."""
+
+    kubeconfig: Path | None
+    kubectl: str
+    namespace: str
+
+    def run(self, *arguments: str, given: str = "") -> str:
+        """Run kubectl and return what it printed."""
+        where = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
+        try:
+            done = subprocess.run(
+                [self.kubectl, *where, *arguments], input=given, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError as error:
+            raise InstallError(f"{self.kubectl} is not on the PATH: install it, or give --kubectl") from error
+        if done.returncode != 0:
+            raise InstallError(f"kubectl {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def apply(self, manifests: list[Manifest]) -> None:
+        """Apply on the server's side: what others own is left alone, what is ours is set."""
+        self.run(
+            *("apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "-f", "-"),
+            given=to_stream(manifests),
+        )
+
+
+def install(
+    kubeconfig: Path | None,
+    images: Images,
+    *,
+    kubectl: str = "kubectl",
+    namespace: str = INSTALL_NAMESPACE,
+    say: Say = print,
+    wait: bool = True,
+) -> None:
+    """Install or update Remit, and wait until it serves. Doing it twice is doing it once."""
+    target = Target(kubeconfig, kubectl, namespace)
+    manifests = served(target, release(images, namespace), say)
+    first = [manifest for manifest in manifests if manifest["kind"] in PREPARATION]
+    target.apply(first)
+    target.run("wait", "--for=condition=Established", "--timeout=60s", *crds(manifests))
+    say(f"namespace {namespace} and {len(first) - 1} kinds are there")
+    make_key(target, say)
+    target.apply([manifest for manifest in manifests if manifest not in first])
+    say("accounts, roles, admission policies, network policies, controller and gateway are applied")
+    if wait:
+        wait_available(target, deployments(manifests), say)
+
+
+def served(target: Target, manifests: list[Manifest], say: Say) -> list[Manifest]:
+    """Leave out what this apiserver does not know, and say what that means."""
+    if NEWEST_ADMISSION in target.run("get", "--raw", "/apis/admissionregistration.k8s.io/v1"):
+        return manifests
+    say(
+        f"this cluster serves no {NEWEST_ADMISSION} v1: users must write spec.requester themselves; it is still checked"
+    )
+    return [manifest for manifest in manifests if not manifest["kind"].startswith(NEWEST_ADMISSION)]
+
+
+def crds(manifests: list[Manifest]) -> list[str]:
+    """Return the CRDs as kubectl's arguments."""
+    return [f"crd/{found['metadata']['name']}" for found in manifests if found["kind"] == "CustomResourceDefinition"]
+
+
+def make_key(target: Target, say: Say) -> None:
+    """Make the gateway's signing key if there is none; publish the key that verifies it."""
+    from remit.adapters.signing import generate_key, parse_signing_key
+
+    found = target.run(
+        *("get", "secret", KEY_SECRET, "-n", target.namespace, "--ignore-not-found"),
+        *("-o", f"jsonpath={{.data.{KEY_FILE.replace('.', chr(92) + '.')}}}"),
+    )
+    if found:
+        verifier = parse_signing_key(base64.b64decode(found).decode()).verifier.text()
+        say("the gateway keeps its signing key")
+    else:
+        key, verifier = generate_key()
+        target.run("create", "-f", "-", given=to_stream([stored(target, "Secret", KEY_SECRET, {KEY_FILE: key})]))
+        say(f"the gateway has a new signing key; what verifies it is in ConfigMap {target.namespace}/{VERIFIER}")
+    target.apply([stored(target, "ConfigMap", VERIFIER, {"vkey": verifier.strip()})])
+
+
+def stored(target: Target, kind: str, name: str, texts: dict[str, str]) -> Manifest:
+    """Return a Secret or ConfigMap of the installation."""
+    labels = {"app.kubernetes.io/part-of": "remit"}
+    metadata = {"name": name, "namespace": target.namespace, "labels": labels}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": metadata,
+        "stringData" if kind == "Secret" else "data": texts,
+    }
+
+
+def wait_available(target: Target, names: list[str], say: Say) -> None:
+    """Wait until every Deployment serves; else say what its pods say."""
+    for name in names:
+        try:
+            target.run("rollout", "status", f"deployment/{name}", "-n", target.namespace, f"--timeout={READY_SECONDS}s")
+        except InstallError as error:
+            raise InstallError(f"{error}\n{symptoms(target, name)}") from error
+        say(f"{name} is available")
+
+
+def symptoms(target: Target, name: str) -> str:
+    """Return what the pods, events and logs of a Deployment show."""
+    where = ("-n", target.namespace)
+    looks = (
+        ("get", "pods", *where, "-o", "wide"),
+        ("get", "events", *where, "--field-selector=type=Warning", "--sort-by=.lastTimestamp"),
+        ("logs", f"deployment/{name}", *where, "--tail=20"),
+    )
+    seen = []
+    for look in looks:
+        try:
+            seen.append(target.run(*look).strip())
+        except InstallError as error:
+            seen.append(str(error))
+    return "\n".join(seen)
+
+
+def uninstall(
+    kubeconfig: Path | None,
+    *,
+    kubectl: str = "kubectl",
+    namespace: str = INSTALL_NAMESPACE,
+    purge: bool = False,
+    say: Say = print,
+) -> None:
+    """Remove Remit. Objects, ledger and signing key stay, unless it is a purge."""
+    target = Target(kubeconfig, kubectl, namespace)
+    manifests = served(target, release(Images("", "", ""), namespace), say)
+    if purge:
+        end_runs(target, manifests, say)
+    gone = [manifest for manifest in manifests if manifest["kind"] not in KEPT]
+    target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
+    say("controller, gateway, accounts, roles and admission policies are gone")
+    if not purge:
+        say(f"kept: the objects and their kinds, the ledger and the key in {namespace}; --purge removes them too")
+        return
+    target.run("delete", "networkpolicy", "-A", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}", "--ignore-not-found")
+    target.run("delete", "--ignore-not-found", *crds(manifests))
+    target.run("delete", "namespace", namespace, "--ignore-not-found")
+    say("objects, kinds, ledger and signing key are gone")
+
+
+def end_runs(target: Target, manifests: list[Manifest], say: Say) -> None:
+    """End every run while its sandbox is still closed: policies go only after the last pod."""
+    plurals = {name.removeprefix("crd/") for name in crds(manifests)}
+    known = target.run("get", "crd", "-o", "name")
+    for plural in sorted(plurals):
+        if f"/{plural}" in known and plural.startswith("agentruns."):
+            target.run("delete", plural, "-A", "--all")
+    target.run("delete", "pods", "-A", "-l", LABEL_SANDBOX, "--ignore-not-found")
+    say("every run and its pod is gone")
+
+
+@app.command("install")
+def install_command(
+    controller_image: Annotated[str, typer.Option(help="Image of the controller.")],
+    gateway_image: Annotated[str, typer.Option(help="Image of the gateway.")],
+    harness_image: Annotated[str, typer.Option(help="Image of the harness and of the sidecar.")],
+    kubeconfig: Annotated[Path | None, typer.Option(help="Else $KUBECONFIG, as kubectl reads it.")] = None,
+    namespace: Annotated[str, typer.Option(help="Where to install.")] = INSTALL_NAMESPACE,
+    kubectl: Annotated[str, typer.Option(help="The kubectl program.")] = "kubectl",
+    wait: Annotated[bool, typer.Option(help="Wait until everything serves.")] = True,
+) -> None:
+    """Install or update Remit on a cluster."""
+    images = Images(controller_image, gateway_image, harness_image)
+    try:
+        install(kubeconfig, images, kubectl=kubectl, namespace=namespace, wait=wait)
+    except (InstallError, ManifestsError) as error:
+        print(error)
+        raise typer.Exit(1) from error
+
+
+@app.command("uninstall")
+def uninstall_command(
+    kubeconfig: Annotated[Path | None, typer.Option(help="Else $KUBECONFIG, as kubectl reads it.")] = None,
+    namespace: Annotated[str, typer.Option(help="Where it is installed.")] = INSTALL_NAMESPACE,
+    kubectl: Annotated[str, typer.Option(help="The kubectl program.")] = "kubectl",
+    purge: Annotated[bool, typer.Option(help="Also delete every object, the ledger and the signing key.")] = False,
+) -> None:
+    """Remove Remit from a cluster; what it recorded stays unless you purge it."""
+    try:
+        uninstall(kubeconfig, kubectl=kubectl, namespace=namespace, purge=purge)
+    except (InstallError, ManifestsError) as error:
+        print(error)
+        raise typer.Exit(1) from error

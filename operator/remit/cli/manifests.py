@@ -1,0 +1,79 @@
+"""What `remit install` applies: the manifests of the tree, with the images and the namespace of this installation."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from remit.api.names import INSTALL_NAMESPACE
+
+Manifest = dict[str, Any]
+FILES = ("namespace", "rbac", "admission", "network", "controller", "gateway")
+HARNESS_VARIABLE = "REMIT_HARNESS_IMAGE"
+PREPARATION = frozenset({"Namespace", "CustomResourceDefinition"})
+"""Kinds that the others stand on."""
+KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"})
+"""Kinds that hold what people made or what was proven: only a purge takes them."""
+
+
+class ManifestsError(Exception):
+    """The manifests are not where they should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """References of the three images of an installation."""
+
+    controller: str
+    gateway: str
+    harness: str
+
+
+def find_root() -> Path:
+    """Return the folder with crds/ and manifests/: that of this checkout."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / "manifests" / "base").is_dir():
+        raise ManifestsError(f"no manifests at {root}: run from a checkout of the project")
+    return root
+
+
+def release(images: Images, namespace: str = INSTALL_NAMESPACE) -> list[Manifest]:
+    """Return every manifest of an installation, in the order to apply."""
+    root = find_root()
+    paths = [
+        *sorted((root / "crds").glob("*s.yaml")),
+        *(root / "manifests" / "base" / f"{name}.yaml" for name in FILES),
+    ]
+    manifests = [manifest for path in paths for manifest in read(path, namespace)]
+    for manifest in manifests:
+        if manifest["kind"] == "Deployment":
+            set_images(manifest, images)
+    return manifests
+
+
+def read(path: Path, namespace: str) -> Iterator[Manifest]:
+    """Yield a file's manifests; CEL rules name the namespace too, so it is replaced in the text."""
+    text = path.read_text().replace(INSTALL_NAMESPACE, namespace)
+    yield from (manifest for manifest in yaml.safe_load_all(text) if manifest)
+
+
+def set_images(deployment: Manifest, images: Images) -> None:
+    """Put the images of this installation into a Deployment."""
+    references = {"controller": images.controller, "gateway": images.gateway}
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        container["image"] = references[container["name"]]
+        for variable in container.get("env", []):
+            if variable["name"] == HARNESS_VARIABLE:
+                variable["value"] = images.harness
+
+
+def deployments(manifests: Iterable[Manifest]) -> list[str]:
+    """Return the names of the Deployments."""
+    return [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Deployment"]
+
+
+def to_stream(manifests: Iterable[Manifest]) -> str:
+    """Return the manifests as kubectl reads them."""
+    return yaml.safe_dump_all(list(manifests), sort_keys=False)
