@@ -140,6 +140,9 @@ def _controller_manager(settings: Settings) -> Component:
             f"--root-ca-file={pki}/ca.crt",
             "--use-service-account-credentials",
             "--leader-elect=false",
+            # At its default rate it takes seconds to make an account for each of its controllers.
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
             "--allocate-node-cidrs=true",
             f"--cluster-cidr={addresses.pods}",
             f"--service-cluster-ip-range={addresses.services}",

@@ -24,6 +24,7 @@ READY_SECONDS = 90.0
 GRACE_SECONDS = 20.0
 """How long a running component may be unwell before it is started anew."""
 START_LIMIT = 3
+PLACERS = 4
 POLL_SECONDS = 0.05
 LOG_LIMIT_BYTES = 50_000_000
 
@@ -99,13 +100,13 @@ class Starter:
         settings = self.settings
         objects.make_folders(settings)
         crds = json.loads((settings.products / CRDS).read_text())
-        for crd in crds:
-            self.api.ensure(objects.CRDS, crd)
-        wanted = [*objects.storage(settings), *objects.network(settings), *objects.dns(settings)]
+        wanted = [objects.Placed(objects.CRDS, crd) for crd in crds]
+        wanted += [*objects.network(settings), *objects.dns(settings), *objects.storage(settings)]
         if settings.sandboxed:
             wanted.append(objects.runtime_class())
-        for placed in wanted:
-            self._place(placed)
+        with ThreadPoolExecutor(PLACERS) as placers:
+            for finished in [placers.submit(self._place, placed) for placed in wanted]:
+                finished.result()
 
     def _place(self, placed: objects.Placed) -> None:
         wait_until(
