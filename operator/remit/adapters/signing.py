@@ -84,7 +84,7 @@ def parse_signing_key(text: str) -> CheckpointSigner:
 def read_signing_key(path: Path) -> CheckpointSigner:
     """Read a key file."""
     try:
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise SigningKeyError(f"no signing key can be read at {path}") from None
     return parse_signing_key(text)

@@ -20,6 +20,7 @@ from remit.api.evidence import (
     DecisionFacts,
     EntryKind,
     RunFacts,
+    Subject,
     predicate_type,
 )
 from remit.core.budget import Amount
@@ -63,14 +64,13 @@ class Spot:
 
 def bundle_entry(spot: Spot, digest: str) -> bytes:
     """Say which bundle (`sha256:HEX`) came into force for the run."""
-    subject = _subject(f"bundle/{digest}", digest.removeprefix("sha256:"))
-    return _entry(spot, "bundle", subject, {"bundle": digest})
+    return _entry(spot, "bundle", bundle_subject(digest), {"bundle": digest})
 
 
 def intent_entry(spot: Spot, call: CallFacts, decision: DecisionFacts, held: Amount) -> bytes:
     """Say what is about to be done, who allowed it, and what is reserved for it."""
     more = {"call": call, "decision": decision, "held": amount_facts(held)}
-    return _entry(spot, "intent", _call_subject(spot.run, call), more)
+    return _entry(spot, "intent", call_subject(spot.run, call), more)
 
 
 def outcome_entry(
@@ -95,12 +95,12 @@ def outcome_entry(
     }
     if result_digest:
         more["resultDigest"] = result_digest
-    return _entry(spot, "outcome", _call_subject(spot.run, call), more)
+    return _entry(spot, "outcome", call_subject(spot.run, call), more)
 
 
 def denial_entry(spot: Spot, call: CallFacts, decision: DecisionFacts) -> bytes:
     """Say what was refused, and why."""
-    return _entry(spot, "denial", _call_subject(spot.run, call), {"call": call, "decision": decision})
+    return _entry(spot, "denial", call_subject(spot.run, call), {"call": call, "decision": decision})
 
 
 def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, result_digest: str = "") -> bytes:
@@ -113,8 +113,7 @@ def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, re
     }
     if result_digest:
         more["resultDigest"] = result_digest
-    digest = sha256_hex(canonical(spot.run))
-    return _entry(spot, "run-end", _subject(f"run/{spot.run['uid']}", digest), more)
+    return _entry(spot, "run-end", run_subject(spot.run), more)
 
 
 def amount_facts(amount: Amount) -> AmountFacts:
@@ -163,11 +162,21 @@ def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mappin
     return entry
 
 
-def _call_subject(run: RunFacts, call: CallFacts) -> dict[str, Any]:
-    """The call, by the digest of its arguments."""
+def bundle_subject(digest: str) -> Subject:
+    """What a bundle entry is about."""
+    return _subject(f"bundle/{digest}", digest)
+
+
+def call_subject(run: RunFacts, call: CallFacts) -> Subject:
+    """What an entry about a call is about: the call, by the digest of its arguments."""
     return _subject(f"call/{run['uid']}/{call['id']}", call["argumentsDigest"])
 
 
-def _subject(name: str, digest: str) -> dict[str, Any]:
+def run_subject(run: RunFacts) -> Subject:
+    """What a run-end entry is about: the run, by the digest of its facts."""
+    return _subject(f"run/{run['uid']}", sha256_hex(canonical(run)))
+
+
+def _subject(name: str, digest: str) -> Subject:
     """An in-toto resource descriptor."""
-    return {"name": name, "digest": {"sha256": digest}}
+    return {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}

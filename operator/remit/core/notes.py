@@ -24,7 +24,7 @@ SIGNATURE_BYTES = 64
 KEY_ID_BYTES = 4
 MAX_NOTE_CHARACTERS = 100_000
 MAX_SIGNATURES = 64
-MAX_SIZE_DIGITS = 19
+MAX_DIGITS = 19
 DASH = "\N{EM DASH} "
 FIRST_PRINTABLE = " "
 
@@ -92,7 +92,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
         raise NoteError("a verifier key has the form NAME+KEYID+BASE64")
     name, identifier, encoded = parts
     require_key_name(name)
-    key = _decoded(encoded, "verifier key")
+    key = decoded_base64(encoded, "verifier key")
     if key[:1] != ED25519 or len(key) != 1 + PUBLIC_KEY_BYTES:
         raise NoteError("the verifier key is not an Ed25519 key")
     if identifier != key_id(name, key[1:]).hex():
@@ -129,12 +129,11 @@ def parse_checkpoint(text: str) -> Checkpoint:
     origin, size, root = lines[:3]
     if not origin:
         raise NoteError("the checkpoint has no origin")
-    if not (size.isascii() and size.isdigit() and len(size) <= MAX_SIZE_DIGITS) or size != str(int(size)):
-        raise NoteError("the checkpoint's size is not a plain decimal number")
-    hashed = _decoded(root, "root")
+    leaves = decoded_number(size, "checkpoint's size")
+    hashed = decoded_base64(root, "root")
     if len(hashed) != sha256().digest_size:
         raise NoteError("the checkpoint's root is not a SHA-256")
-    return Checkpoint(origin, int(size), hashed)
+    return Checkpoint(origin, leaves, hashed)
 
 
 def open_checkpoint(note: str, key: VerifierKey, check: Ed25519Check) -> Checkpoint:
@@ -163,13 +162,13 @@ def _signature_line(line: str) -> SignatureLine:
     if not space:
         raise NoteError("a signature line does not have a name and a signature")
     require_key_name(name)
-    content = _decoded(encoded, "signature")
+    content = decoded_base64(encoded, "signature")
     if len(content) <= KEY_ID_BYTES:
         raise NoteError("a signature is too short")
     return SignatureLine(name, content[:KEY_ID_BYTES], content[KEY_ID_BYTES:])
 
 
-def _decoded(text: str, what: str) -> bytes:
+def decoded_base64(text: str, what: str) -> bytes:
     """Decode base64 that has exactly one spelling."""
     try:
         content = b64decode(text, validate=True)
@@ -178,3 +177,10 @@ def _decoded(text: str, what: str) -> bytes:
     if b64encode(content).decode() != text:
         raise NoteError(f"the {what} is not base64 in its one spelling")
     return content
+
+
+def decoded_number(text: str, what: str) -> int:
+    """Read a decimal number that has exactly one spelling."""
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS) or text != str(int(text)):
+        raise NoteError(f"the {what} is not a plain decimal number")
+    return int(text)
