@@ -16,10 +16,13 @@ NAMESPACE = "images-test"
 PROBE = """
 import http.client, json, os, pathlib, ssl
 import remit.harness.__main__
+# Bytes 4 to 8 are the flags: 1 is bytecode that is never compared with its source.
+bytecode = [path for top in ("/app", "/usr/lib/python3.11") for path in pathlib.Path(top).rglob("*.pyc")]
 print(json.dumps({
     "uid": os.getuid(),
     "certificates": len(ssl.create_default_context().get_ca_certs()) > 100,
-    "compiled": pathlib.Path(remit.harness.__cached__).exists(),
+    "compiled": remit.harness.__cached__ in map(str, bytecode),
+    "stale": [str(path) for path in bytecode if path.read_bytes()[4:8] != bytes([1, 0, 0, 0])],
     "shells": [str(path) for path in pathlib.Path("/").glob("*bin/*sh")],
     "writable": [folder for folder in ("/", "/app", "/etc", "/usr") if os.access(folder, os.W_OK)],
 }))
@@ -83,4 +86,11 @@ def test_the_harness_image_runs_restricted_and_read_only(cluster: Cluster) -> No
         logs = cluster.kubectl("logs", "probe", "-n", NAMESPACE)
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-    assert json.loads(logs) == {"uid": 65532, "certificates": True, "compiled": True, "shells": [], "writable": []}
+    assert json.loads(logs) == {
+        "uid": 65532,
+        "certificates": True,
+        "compiled": True,
+        "stale": [],
+        "shells": [],
+        "writable": [],
+    }
