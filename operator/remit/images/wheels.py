@@ -27,7 +27,7 @@ def locked_requirements(source: Path, selection: tuple[str, ...]) -> str:
 def uv_environment() -> Mapping[str, str]:
     """Keep uv's downloads in our cache, and its hands off other interpreters."""
     cache = os.environ.get("UV_CACHE_DIR") or str(cache_root() / "uv-cache")
-    return {**os.environ, "UV_CACHE_DIR": cache, "UV_PYTHON_DOWNLOADS": "never"}
+    return {**os.environ, "UV_CACHE_DIR": cache, "UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
 
 
 def wheels_layer(store: Store, base: Layer, requirements: str) -> Layer:
