@@ -75,6 +75,8 @@ def standing_deny(namespace: str) -> Manifest:
         "spec": {
             "podSelector": {"matchExpressions": [{"key": names.LABEL_SANDBOX, "operator": "Exists"}]},
             "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],  # said, so that a rule that someone adds is seen and taken away
+            "egress": [],
         },
     }
 

@@ -12,6 +12,8 @@ from typing import Any
 
 Manifest = Mapping[str, Any]
 CREATION_ORDER = ("NetworkPolicy", "ServiceAccount", "ControllerRevision", "Pod")
+UNCHANGEABLE = frozenset({"ControllerRevision", "Pod"})
+"""What is not as wanted is deleted and made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,15 @@ def plan(
     """
     protection = [child for child in wanted if child["kind"] != "Pod"]
     if absent := missing(protection, seen):
-        return tuple(Create(child) if child["kind"] == "ControllerRevision" else Apply(child) for child in absent)
+        return tuple(_place(child, seen.get(reference_of(child))) for child in absent)
     pods = missing([child for child in wanted if child["kind"] == "Pod"], seen)
     return (*(_place(pod, seen.get(reference_of(pod))) for pod in pods), *removal(surplus))
 
 
-def _place(pod: Manifest, seen: Manifest | None) -> Action:
-    return Create(pod) if seen is None else deletion(seen)
+def _place(child: Manifest, seen: Manifest | None) -> Action:
+    if child["kind"] not in UNCHANGEABLE:
+        return Apply(child)
+    return Create(child) if seen is None else deletion(seen)
 
 
 def removal(surplus: Iterable[Manifest]) -> tuple[Action, ...]:

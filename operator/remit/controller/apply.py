@@ -1,0 +1,138 @@
+"""Does what was decided: every write of the controller goes through here, with a crash point before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from remit.adapters.crash import crash_point
+from remit.api.meta import API_VERSION
+from remit.api.names import CONTROLLER_FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
+from remit.controller.store import Key, Object, Store
+from remit.controller.telemetry import Metrics
+from remit.core.conditions import find_condition, same_conditions
+from remit.core.moments import timestamp
+from remit.core.plan import Action, Apply, Create, Delete
+from remit.ports import Clock, Cluster, ClusterError
+
+NOTE_LIMIT = 1024
+GONE = frozenset({404, 409})
+"""The object is gone, or it is another one of that name: its own events tell."""
+
+
+class Hands:
+    """Writes to the cluster, and keeps the answers so that nothing acts on what it has itself outdated."""
+
+    def __init__(self, cluster: Cluster, store: Store, clock: Clock, metrics: Metrics) -> None:
+        """Write to this cluster."""
+        self._cluster = cluster
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+
+    async def act(self, actions: Iterable[Action]) -> None:
+        """Do the actions in their order; the first that fails ends it."""
+        for action in actions:
+            match action:
+                case Apply(manifest):
+                    await self._apply(manifest)
+                case Create(manifest):
+                    await self._create(manifest)
+                case Delete():
+                    await self._delete(action)
+
+    async def write_status(self, thing: Object, status: Mapping[str, Any], owned: Iterable[str]) -> Object:
+        """Write our part of the status, unless it stands there already; returns the object as it is then."""
+        if is_written(thing.get("status") or {}, status, owned):
+            return thing
+        key = Key(thing["kind"], thing["metadata"]["namespace"], thing["metadata"]["name"])
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            # with its UID, so that an object of the same name made since is not meant
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": thing["metadata"]["uid"]},
+            "status": dict(status),
+        }
+        self._pass("before-status", key.kind)
+        try:
+            stored = await self._cluster.apply_status(manifest, CONTROLLER_FIELD_MANAGER)
+        except ClusterError as error:
+            if error.code in GONE:
+                return thing
+            raise
+        self._pass("after-status", key.kind)
+        self._metrics.writes.labels("status", key.kind).inc()
+        self._store.put(key.kind, stored)
+        await self._tell(thing, status)
+        return stored
+
+    async def _apply(self, manifest: Mapping[str, Any]) -> None:
+        kind = manifest["kind"]
+        self._pass("before-apply", kind)
+        stored = await self._cluster.apply(manifest, CONTROLLER_FIELD_MANAGER)
+        self._pass("after-apply", kind)
+        self._metrics.writes.labels("apply", kind).inc()
+        self._store.put(kind, stored)
+
+    async def _create(self, manifest: Mapping[str, Any]) -> None:
+        kind = manifest["kind"]
+        self._pass("before-create", kind)
+        stored = await self._cluster.create(manifest, CONTROLLER_FIELD_MANAGER)
+        self._pass("after-create", kind)
+        self._metrics.writes.labels("create", kind).inc()
+        if (stored["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) == MANAGED_BY:
+            self._store.put(kind, stored)  # what is not ours is in no watch: it would be kept for ever
+
+    async def _delete(self, action: Delete) -> None:
+        which = action.reference
+        self._pass("before-delete", which.kind)
+        await self._cluster.delete(action.api_version, which.kind, which.namespace, which.name, action.uid)
+        self._pass("after-delete", which.kind)
+        self._metrics.writes.labels("delete", which.kind).inc()
+
+    def _pass(self, place: str, kind: str) -> None:
+        """Pass a crash point: its name is place and kind, for example before-create-pod."""
+        crash_point(f"{place}-{kind.lower()}")
+
+    async def _tell(self, before: Object, status: Mapping[str, Any]) -> None:
+        """Make an Event of a transition: the leading condition's reason, or what keeps a run from starting, is new."""
+        old = find_condition((before.get("status") or {}).get("conditions") or (), "Ready") or {}
+        new = find_condition(status["conditions"], "Ready") or {}
+        if old.get("reason") == new.get("reason") and old.get("message") == new.get("message"):
+            return
+        await self._cluster.create(event_of(before, new, timestamp(self._clock.now())), CONTROLLER_FIELD_MANAGER)
+
+
+def is_written(seen: Mapping[str, Any], wanted: Mapping[str, Any], owned: Iterable[str]) -> bool:
+    """Tell whether our fields of a status stand as wanted; an absent one is wanted absent."""
+    if not same_conditions(seen.get("conditions") or (), wanted["conditions"]):
+        return False
+    return all(seen.get(field) == wanted.get(field) for field in owned if field != "conditions")
+
+
+def event_of(thing: Object, condition: Mapping[str, Any], now: str) -> Object:
+    """Return the Event of a transition. Its name says which one, so that telling it twice tells it once."""
+    metadata = thing["metadata"]
+    mark = sha256(f"{metadata['uid']}|{condition['reason']}|{condition['message']}|{now}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name'][:200]}.{mark}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": thing["kind"],
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        },
+        "type": "Warning" if condition["status"] == "False" else "Normal",
+        "reason": condition["reason"],
+        "message": condition["message"][:NOTE_LIMIT],
+        "source": {"component": CONTROLLER_FIELD_MANAGER},
+        "reportingComponent": CONTROLLER_FIELD_MANAGER,
+        "reportingInstance": CONTROLLER_FIELD_MANAGER,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }

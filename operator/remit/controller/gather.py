@@ -1,0 +1,143 @@
+"""Reads, from what was seen, all that one decision needs, into a frozen World. Decides nothing, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remit.api import names
+from remit.api.names import DENY_POLICY, agent_child, pod_name
+from remit.controller.kinds import (
+    ACCOUNT,
+    AGENT,
+    GRANT,
+    NAMESPACE,
+    NETWORK_POLICY,
+    POD,
+    POLICY,
+    REVISION,
+    RUN,
+    is_under_way,
+)
+from remit.controller.store import Key, Object, Store
+from remit.core.plan import Reference, is_leaving
+
+
+@dataclass(frozen=True, slots=True)
+class RunWorld:
+    """A run and all that its course depends on."""
+
+    run: Object
+    agent: Object | None
+    model_grant: Object | None
+    pod: Object | None
+    """What has the name of the run's pod, whoever made it."""
+    seen: Mapping[Reference, Object]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWorld:
+    """An agent, what is compiled into its bundle, and its children."""
+
+    agent: Object
+    grants: tuple[Object, ...]
+    policies: tuple[Object, ...]
+    namespace_labels: Mapping[str, str]
+    seen: Mapping[Reference, Object]
+    revisions: tuple[Object, ...]
+    runs: tuple[Object, ...]
+    """Its runs under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceWorld:
+    """A namespace, as far as its sandboxes are concerned."""
+
+    name: str
+    is_leaving: bool
+    has_agents: bool
+    deny: Object | None
+    pods: tuple[Object, ...]
+
+
+def run_world(store: Store, key: Key) -> RunWorld | None:
+    """Gather what decides about a run; None when it is gone."""
+    run = store.get(key)
+    if run is None:
+        return None
+    namespace, agent_name = key.namespace, run["spec"].get("agent", "")
+    agent = store.get(Key(AGENT.kind, namespace, agent_name))
+    grant_name = (agent["spec"].get("model") or {}).get("grant", "") if agent else ""
+    name = pod_name(key.name, run["spec"].get("attempt", 1))
+    children = [
+        Key(NETWORK_POLICY.kind, namespace, DENY_POLICY),
+        Key(NETWORK_POLICY.kind, namespace, agent_child(agent_name)),
+        Key(ACCOUNT.kind, namespace, agent_child(agent_name)),
+        Key(POD.kind, namespace, name),
+    ]
+    if agent and (revision := (agent.get("status") or {}).get("revision")):
+        children.append(Key(REVISION.kind, namespace, revision["name"]))
+    return RunWorld(
+        run=run,
+        agent=agent,
+        model_grant=store.get(Key(GRANT.kind, namespace, grant_name)),
+        pod=store.get(Key(POD.kind, namespace, name)),
+        seen=_seen(store, children),
+    )
+
+
+def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | None:
+    """Gather what decides about an agent; None when it is gone."""
+    agent = store.get(key)
+    if agent is None:
+        return None
+    namespace = store.get(Key(NAMESPACE.kind, "", key.namespace))
+    homes = dict.fromkeys((key.namespace, install_namespace))
+    children = [
+        Key(NETWORK_POLICY.kind, key.namespace, DENY_POLICY),
+        Key(NETWORK_POLICY.kind, key.namespace, agent_child(key.name)),
+        Key(ACCOUNT.kind, key.namespace, agent_child(key.name)),
+    ]
+    revisions = [
+        revision
+        for revision in store.within(REVISION.kind, key.namespace)
+        if (revision["metadata"].get("labels") or {}).get(names.LABEL_AGENT) == key.name
+    ]
+    runs = [
+        run
+        for run in store.within(RUN.kind, key.namespace)
+        if run["spec"].get("agent") == key.name and is_under_way(run)
+    ]
+    return AgentWorld(
+        agent=agent,
+        grants=tuple(store.within(GRANT.kind, key.namespace)),
+        policies=tuple(policy for home in homes for policy in store.within(POLICY.kind, home)),
+        namespace_labels=(namespace or {"metadata": {}})["metadata"].get("labels") or {},
+        seen={
+            **_seen(store, children),
+            **{Reference(REVISION.kind, key.namespace, item["metadata"]["name"]): item for item in revisions},
+        },
+        revisions=tuple(revisions),
+        runs=tuple(runs),
+    )
+
+
+def namespace_world(store: Store, name: str) -> NamespaceWorld:
+    """Gather what decides about a namespace's standing policy."""
+    namespace = store.get(Key(NAMESPACE.kind, "", name))
+    return NamespaceWorld(
+        name=name,
+        is_leaving=namespace is not None and is_leaving(namespace),
+        has_agents=bool(store.within(AGENT.kind, name)),
+        deny=store.get(Key(NETWORK_POLICY.kind, name, DENY_POLICY)),
+        pods=tuple(pod for pod in store.within(POD.kind, name) if _is_ours(pod)),
+    )
+
+
+def _is_ours(pod: Object) -> bool:
+    return bool((pod["metadata"].get("labels") or {}).get(names.LABEL_MANAGED_BY) == names.MANAGED_BY)
+
+
+def _seen(store: Store, keys: list[Key]) -> dict[Reference, Object]:
+    found = ((key, store.get(key)) for key in keys)
+    return {Reference(key.kind, key.namespace, key.name): thing for key, thing in found if thing is not None}

@@ -1,0 +1,47 @@
+"""Keeps a namespace's standing deny policy in place: while it is not and cannot be, no sandbox lives there."""
+
+from __future__ import annotations
+
+from remit.controller.apply import Hands
+from remit.controller.gather import NamespaceWorld, namespace_world
+from remit.controller.store import Key, Store
+from remit.core.children import standing_deny
+from remit.core.plan import is_in_place, plan, reference_of, removal
+from remit.ports import ClusterError
+
+_PASSING = frozenset({0, 409, 429})
+"""Refusals that the next attempt may well not meet: no answer, a conflict, too many requests."""
+_SERVER_FAULT = 500
+
+
+class Namespaces:
+    """Namespaces with agents or sandboxes in them."""
+
+    def __init__(self, store: Store, hands: Hands) -> None:
+        """Act by these hands."""
+        self._store = store
+        self._hands = hands
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Put the standing policy back, or take the sandboxes away."""
+        world = namespace_world(self._store, key.name)
+        if not world.has_agents and not world.pods:
+            return None
+        deny = standing_deny(world.name)
+        if is_in_place(deny, world.deny):
+            return None
+        if world.is_leaving:
+            await self._hands.act(removal(world.pods))
+            return None
+        await self._restore(world)
+        return None
+
+    async def _restore(self, world: NamespaceWorld) -> None:
+        deny = standing_deny(world.name)
+        seen = {reference_of(deny): world.deny} if world.deny is not None else {}
+        try:
+            await self._hands.act(plan([deny], seen))
+        except ClusterError as error:
+            if error.code not in _PASSING and error.code < _SERVER_FAULT:
+                await self._hands.act(removal(world.pods))
+            raise

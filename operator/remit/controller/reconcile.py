@@ -1,0 +1,85 @@
+"""One reconcile of one key, whatever its kind: gather, decide, act. Level-triggered; knows nothing of events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from remit.controller.agents import COUNT_SECONDS, Agents
+from remit.controller.apply import Hands
+from remit.controller.compiler import Compiler
+from remit.controller.declarations import Declarations
+from remit.controller.kinds import AGENT, GRANT, NAMESPACE, POLICY, RUN, concerned
+from remit.controller.namespaces import Namespaces
+from remit.controller.runs import Runs
+from remit.controller.settings import Settings
+from remit.controller.store import Key, Object, Store
+from remit.controller.telemetry import Metrics
+from remit.controller.work import Work
+from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
+
+
+class Controller:
+    """The controller's parts put together: what is seen, who has to look, and who does what."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        settings: Settings,
+        *,
+        rules: RuleEngine,
+        schemas: SchemaEngine,
+    ) -> None:
+        """Put the parts together; nothing runs yet."""
+        self.store = Store()
+        self.metrics = Metrics()
+        self.settings = settings
+        self._clock = clock
+        hands = Hands(cluster, self.store, clock, self.metrics)
+        declarations = Declarations(self.store, hands, clock, settings)
+        compiler = Compiler(rules, schemas, settings.install_namespace)
+        self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
+            AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler).reconcile,
+            GRANT.kind: declarations.reconcile,
+            POLICY.kind: declarations.reconcile,
+            RUN.kind: Runs(cluster, self.store, hands, clock, settings=settings, metrics=self.metrics).reconcile,
+            NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
+        }
+        self.work = Work(self.reconcile, clock)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile one key; returns when to look at it again though nothing happens."""
+        began = self._clock.monotonic()
+        outcome = "error"
+        try:
+            moment = await self._reconcilers[key.kind](key)
+            outcome = "done"
+        except RemitError:
+            outcome = "retry"
+            raise
+        finally:
+            self.metrics.reconciles.labels(key.kind, outcome).inc()
+            self.metrics.reconcile_seconds.labels(key.kind).observe(self._clock.monotonic() - began)
+        return moment
+
+    def see(self, kind: str, thing: Object, *, gone: bool = False) -> None:
+        """Take in the state of one object, without any consequence yet."""
+        if gone:
+            self.store.drop(kind, thing)
+        else:
+            self.store.put(kind, thing)
+
+    def note(self, kind: str, thing: Object, *, gone: bool = False) -> None:
+        """Take in the state of one object and have everyone concerned look again."""
+        self.see(kind, thing, gone=gone)
+        for key in concerned(kind, thing, self.store, self.settings.install_namespace):
+            self.work.add(key)
+        if kind == RUN.kind:
+            agent = Key(AGENT.kind, thing["metadata"]["namespace"], str(thing["spec"].get("agent", "")))
+            self.work.add_at(agent, self._clock.now() + COUNT_SECONDS)
+
+    def take(self, kind: str, things: list[Object], version: int) -> None:
+        """Take in a whole list: what a watch missed is made up for."""
+        for thing in self.store.replace(kind, things, version):
+            for key in concerned(kind, thing, self.store, self.settings.install_namespace):
+                self.work.add(key)

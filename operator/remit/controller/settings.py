@@ -1,0 +1,53 @@
+"""The controller's settings, from the environment. Read once at the start; a wrong value ends the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remit.api.names import INSTALL_NAMESPACE, METRICS_PORT
+from remit.core.lifecycle import OUTCOME_GRACE_SECONDS, STOP_GRACE_SECONDS
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the text names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What differs between installations."""
+
+    harness_image: str
+    install_namespace: str = INSTALL_NAMESPACE
+    host: str = "0.0.0.0"  # noqa: S104 - metrics and health are asked for from outside the pod
+    metrics_port: int = METRICS_PORT
+    resync_seconds: int = 300
+    """How often everything is listed anew: what a watch missed is found then at the latest."""
+    stop_grace_seconds: float = STOP_GRACE_SECONDS
+    outcome_grace_seconds: float = OUTCOME_GRACE_SECONDS
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; what is absent has its default, but for the harness's image."""
+    image = environment.get("REMIT_HARNESS_IMAGE", "")
+    if not image:
+        raise SettingsError("REMIT_HARNESS_IMAGE must name the image of sandboxes")
+    plain = Settings(image)
+    return Settings(
+        harness_image=image,
+        install_namespace=environment.get("REMIT_NAMESPACE") or plain.install_namespace,
+        host=environment.get("REMIT_HOST") or plain.host,
+        metrics_port=_number(environment, "REMIT_METRICS_PORT", plain.metrics_port),
+        resync_seconds=_number(environment, "REMIT_RESYNC_SECONDS", plain.resync_seconds),
+        stop_grace_seconds=_number(environment, "REMIT_STOP_GRACE_SECONDS", int(plain.stop_grace_seconds)),
+        outcome_grace_seconds=_number(environment, "REMIT_OUTCOME_GRACE_SECONDS", int(plain.outcome_grace_seconds)),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, fallback: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return fallback
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(f"{name} must be a whole number")
+    return int(text)

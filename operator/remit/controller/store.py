@@ -1,0 +1,107 @@
+"""What the controller has seen of the cluster: the newest of each object, by kind, namespace and name.
+
+Filled by the watches, and by the answers to our own writes, so that a reconcile never acts on what it has itself
+outdated. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+MAX_REMEMBERED_DELETIONS = 4096
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One object to reconcile."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A kind that the controller watches, as kopf and the apiserver name it."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    selector: str = ""
+
+    @property
+    def api_version(self) -> str:
+        """Group and version in one word."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+def key_of(kind: str, thing: Mapping[str, Any]) -> Key:
+    """Return the object's key."""
+    metadata = thing["metadata"]
+    return Key(kind, metadata.get("namespace", ""), metadata["name"])
+
+
+def version_of(thing: Mapping[str, Any]) -> int:
+    """Return the resource version; Kubernetes says that those of one kind can be compared."""
+    return int(thing["metadata"].get("resourceVersion") or 0)
+
+
+class Store:
+    """The newest state seen of each object."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._objects: defaultdict[str, defaultdict[str, dict[str, Object]]] = defaultdict(lambda: defaultdict(dict))
+        self._deleted: OrderedDict[str, int] = OrderedDict()
+        """Versions at which objects, by UID, were seen to be gone."""
+
+    def put(self, kind: str, thing: Object) -> None:
+        """Keep the object, unless something newer is known or it is known to be gone."""
+        key = key_of(kind, thing)
+        if version_of(thing) <= self._deleted.get(thing["metadata"].get("uid", ""), -1):
+            return
+        names = self._objects[kind][key.namespace]
+        known = names.get(key.name)
+        if known is None or version_of(known) <= version_of(thing):
+            names[key.name] = thing
+
+    def drop(self, kind: str, thing: Object) -> None:
+        """Forget the object: an older answer that was under way does not bring it back."""
+        key, uid = key_of(kind, thing), thing["metadata"].get("uid", "")
+        self._deleted[uid] = version_of(thing)
+        if len(self._deleted) > MAX_REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+        names = self._objects[kind][key.namespace]
+        if names.get(key.name, {}).get("metadata", {}).get("uid") == uid:
+            del names[key.name]
+
+    def replace(self, kind: str, things: Iterable[Object], version: int) -> list[Object]:
+        """Take a whole list that was read at `version`; returns what it shows to be gone or changed."""
+        listed = {key_of(kind, thing): thing for thing in things}
+        gone = [known for known in self.all(kind) if key_of(kind, known) not in listed and version_of(known) <= version]
+        changed = [
+            thing for key, thing in listed.items() if version_of(self.get(key) or {"metadata": {}}) < version_of(thing)
+        ]
+        for known in gone:
+            self.drop(kind, known)
+        for thing in changed:
+            self.put(kind, thing)
+        return gone + changed
+
+    def get(self, key: Key) -> Object | None:
+        """Return the object."""
+        return self._objects[key.kind][key.namespace].get(key.name)
+
+    def within(self, kind: str, namespace: str) -> list[Object]:
+        """Return the kind's objects of one namespace."""
+        return list(self._objects[kind][namespace].values())
+
+    def all(self, kind: str) -> Iterator[Object]:
+        """Yield the kind's objects of all namespaces."""
+        for names in list(self._objects[kind].values()):
+            yield from list(names.values())
