@@ -37,12 +37,13 @@ ACCOUNTS = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
 }
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+BUILDER = ("base", "bytecode", "layer", "machine")
 FOLDERS = ("dev", "proc", "run", "sys", "tmp", "var/tmp")
 
 
 def base_layer(store: Store) -> Layer:
     """Return the base layer, built when its recipe is new."""
-    key = digest_of(builder_digest(), SUITE, this_machine().image, str(epoch_seconds()), *PACKAGES)
+    key = digest_of(builder_digest(*BUILDER), SUITE, this_machine().image, str(epoch_seconds()), *PACKAGES)
 
     def make(target: Path) -> None:
         with store.scratch() as folder:

@@ -32,7 +32,7 @@ def uv_environment() -> Mapping[str, str]:
 
 def wheels_layer(store: Store, base: Layer, requirements: str) -> Layer:
     """Return the layer of these requirements on this base."""
-    key = digest_of(builder_digest(), base.digest, requirements)
+    key = digest_of(builder_digest("wheels", "bytecode", "layer", "machine"), base.digest, requirements)
 
     def make(target: Path) -> None:
         with store.scratch() as root:
