@@ -56,7 +56,8 @@ def own_layer(store: Store, recipe: Recipe, source: Path, below: tuple[Layer, ..
     with store.scratch() as root:
         for copy in recipe.copies:
             copy_in(source / copy.source, root / copy.target)
-        key = digest_of(builder_digest(), *(layer.digest for layer in below), *recipe.imports, *contents(root))
+        builder = builder_digest("build", "bytecode", "layer")
+        key = digest_of(builder, *(layer.digest for layer in below), *recipe.imports, *contents(root))
 
         def make(target: Path) -> None:
             for layer in below:
