@@ -49,6 +49,7 @@ def count(tier: str, report: Path, exit_code: int, seconds: float) -> Count:
 
 def run(tier: str) -> Count:
     """Run one tier in a pytest of its own."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{tier}.xml"
     report.unlink(missing_ok=True)
     print(f"== {tier}", flush=True)
@@ -58,15 +59,18 @@ def run(tier: str) -> Count:
     return count(tier, report, exit_code, time.monotonic() - started)
 
 
-def show(counts: list[Count]) -> None:
-    """Print a table, then the sum as the last line."""
+def show(counts: list[Count], results: Path = RESULTS) -> None:
+    """Print a table, then the sum as the last line, and keep the sum for .ci/run."""
+    results.mkdir(parents=True, exist_ok=True)
     print(f"\n{'tier':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for each in counts:
         row = f"{each.passed:>8}{each.failed:>8}{each.skipped:>9}{each.seconds:>9.1f}"
         note = "  (a skip is a failure)" if each.skipped else ""
         print(f"{each.tier:<12}{row}{note}")
     passed = sum(each.passed for each in counts)
-    print(f"{passed} passed, {sum(each.not_passed for each in counts)} failed")
+    summary = f"{passed} passed, {sum(each.not_passed for each in counts)} failed"
+    (results / "summary").write_text(summary + "\n")
+    print(summary)
 
 
 def main(wanted: list[str]) -> int:
@@ -74,7 +78,6 @@ def main(wanted: list[str]) -> int:
     if unknown := set(wanted) - set(TIERS):
         print(f"no such tier: {', '.join(sorted(unknown))}; there are {', '.join(TIERS)}")
         return 2
-    RESULTS.mkdir(parents=True, exist_ok=True)
     counts = [run(tier) for tier in wanted or TIERS]
     show(counts)
     return 1 if any(each.not_passed for each in counts) else 0

@@ -39,9 +39,10 @@ def test_a_bad_exit_that_the_report_does_not_explain_is_a_failure(tmp_path: Path
     assert count("unit", a_report(tmp_path, tests=5), 3, 0.0).not_passed == 1
 
 
-def test_the_last_line_is_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
-    show([Count("unit", 10, 0, 0, 1.0), Count("e2e", 3, 1, 1, 2.0)])
+def test_the_last_line_is_the_sum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show([Count("unit", 10, 0, 0, 1.0), Count("e2e", 3, 1, 1, 2.0)], tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == "13 passed, 2 failed"
+    assert (tmp_path / "summary").read_text() == "13 passed, 2 failed\n"
 
 
 def test_an_unknown_tier_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
