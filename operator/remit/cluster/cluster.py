@@ -62,6 +62,16 @@ class Cluster:
         return self.layout.pki / "service-account.key"
 
     @property
+    def kubectl_path(self) -> Path:
+        """The kubectl that was built with it."""
+        return self._program("kubectl")
+
+    @property
+    def host_address(self) -> str:
+        """The machine's own address as the cluster sees it: the first thing beyond the cluster."""
+        return Addresses(self._record().index).host
+
+    @property
     def exists(self) -> bool:
         """Whether it was brought up and not taken down since; it may still be unwell."""
         return registry.read(self.layout) is not None
@@ -132,10 +142,13 @@ class Cluster:
         return self.layout.logs / f"{component}.log"
 
     def _program(self, name: str) -> Path:
+        return Path(self._record().products) / "bin" / name
+
+    def _record(self) -> registry.Record:
         record = registry.read(self.layout)
         if record is None:
             raise ClusterError(f"there is no cluster {self.name!r}: remit cluster up")
-        return Path(record.products) / "bin" / name
+        return record
 
 
 def load_image(name: str, archive: Path) -> None:

@@ -11,6 +11,10 @@ from rich.console import Console
 from remit.cli.demo.scenes import SCENES
 from remit.cli.demo.setting import choose, furnish
 from remit.cli.demo.stage import SceneError, Stage
+from remit.cli.evidence import EvidenceError
+from remit.cli.install import InstallError
+from remit.cluster import ClusterError
+from remit.images.errors import ImageError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +45,7 @@ def demo(
         stage = choose(cluster, registry, lambda line: console.print(f"  {line}", markup=False))
         furnish(stage, stage.say)
         play(stage, chosen)
-    except SceneError as error:
+    except (SceneError, InstallError, EvidenceError, ClusterError, ImageError) as error:
         console.print(f"FAILED: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     console.print(f"\n[bold green]All {len(chosen)} scenes held[/bold green] in {time.monotonic() - began:.0f} s\n")

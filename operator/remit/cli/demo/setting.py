@@ -46,7 +46,8 @@ def own_cluster(name: str | None, say: Say) -> Stage:
     references = {}
     for image in IMAGES:
         built = build_image(recipe_of(image), say=say)
-        cluster.load_image(built.path)
+        if built.reference not in cluster.images():
+            cluster.load_image(built.path)
         references[image] = built.reference
     stage = Stage(cluster.kubeconfig_path, str(cluster.kubectl_path), references, example_folder())
     return replace(stage, outside=f"{cluster.host_address}:0")
