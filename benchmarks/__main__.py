@@ -1,0 +1,58 @@
+"""`python -m benchmarks [NAME…] [--cold]`: runs the benchmarks, prints their rows and keeps them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks import api_writes, cluster_up, cold_start, gateway_cpu, setting
+from benchmarks.machine import RESULTS, ROOT, commit
+from benchmarks.options import Options
+from benchmarks.processes import BenchmarkError
+from benchmarks.rows import Comparison, row_of, store, table
+
+Benchmark = Callable[[Options], list[Comparison]]
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "cluster-up": cluster_up.measure,
+    "cold-start": cold_start.measure,
+    "gateway-cpu": gateway_cpu.measure,
+    "api-writes": api_writes.measure,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is asked for; 1 when a row is not ok, 2 when a benchmark could not be run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
+    parser.add_argument("--cold", action="store_true", help="cluster-up also builds everything anew: many minutes")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each comparison; 0: as the benchmark has it")
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}")
+    options = Options(cold=given.cold, rounds=given.rounds)
+    try:
+        return max(run(name, options) for name in given.names or BENCHMARKS)
+    finally:
+        setting.leave()
+
+
+def run(name: str, options: Options) -> int:
+    """Run one benchmark; a fault of one does not keep the others from running."""
+    print(f"\n{name}", flush=True)
+    started, before = time.monotonic(), commit()
+    try:
+        comparisons = BENCHMARKS[name](options)
+    except BenchmarkError as error:
+        print(f"  could not be run: {error}", flush=True)
+        return 2
+    rows = [row_of(each, before) for each in comparisons]
+    store(RESULTS, rows)
+    print(table(rows))
+    print(f"  took {time.monotonic() - started:.0f} s; rows are in {RESULTS.relative_to(ROOT)}", flush=True)
+    return int(any(row["ok"] is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,3 @@
+module remit.dev/benchmarks/peers
+
+go 1.24
