@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
@@ -28,17 +29,17 @@ def _register_kind(registry: kopf.OperatorRegistry, controller: Controller, watc
     where = (watched.group, watched.version, watched.plural)
 
     @kopf.index(*where, id=f"seen-{watched.plural}", registry=registry)
-    async def see(event: kopf.RawEvent, **_: Any) -> None:
-        controller.see(watched.kind, stored(event, watched))
+    async def see(body: kopf.Body, **_: Any) -> None:
+        controller.see(watched.kind, stored(body, watched))
 
     @kopf.on.event(*where, id=watched.plural, registry=registry)
     async def note(event: kopf.RawEvent, **_: Any) -> None:
-        controller.note(watched.kind, stored(event, watched), gone=event["type"] == "DELETED")
+        controller.note(watched.kind, stored(event["object"], watched), gone=event["type"] == "DELETED")
 
 
-def stored(event: kopf.RawEvent, watched: Watched) -> dict[str, Any]:
-    """Return the event's object; items of a list do not say what they are."""
-    return {"apiVersion": watched.api_version, "kind": watched.kind, **event["object"]}
+def stored(body: Mapping[str, Any], watched: Watched) -> dict[str, Any]:
+    """Return the object; items of a list do not say what they are."""
+    return {"apiVersion": watched.api_version, "kind": watched.kind, **body}
 
 
 def connection(access: Access) -> kopf.ConnectionInfo:
