@@ -77,11 +77,11 @@ TOOL_GRANT: Final = Kind(
     spec=ToolGrantSpec,
     status=ToolGrantStatus,
     columns=(
-        Column("SUSPENDED", ".spec.suspended", "boolean"),
         Column("EXPIRES", ".spec.notAfter"),
         READY_COLUMN,
         REASON_COLUMN,
         AGE,
+        Column("SUSPENDED", ".spec.suspended", "boolean", wide=True),
         Column("AGENTS", ".spec.agents", wide=True),
         Column("ENFORCED", ".status.enforced.generation", "integer", wide=True),
         MESSAGE_COLUMN,

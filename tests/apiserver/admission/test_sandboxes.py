@@ -1,0 +1,170 @@
+"""What closes a sandbox stays in the controller's hands, whoever else has rights in the namespace."""
+
+from typing import Any
+
+import pytest
+from tests.support.kube import Answer, Kube
+
+ADMIN = "system:masters"
+CONTROLLER = "system:serviceaccount:remit-system:remit-controller"
+GATEWAY = "system:serviceaccount:remit-system:remit-gateway"
+CLEANERS = (
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+)
+PEOPLE = ("alice", GATEWAY, "system:serviceaccount:kube-system:replicaset-controller")
+LABELS = {"remit.dev/sandbox": "harness", "remit.dev/agent": "resolver", "remit.dev/run": "dispute-4711"}
+CLOSED = "this NetworkPolicy closes sandboxes: only Remit's controller may change it"
+STANDING = "remit-sandbox-deny"
+OF_AGENT = "remit-agent-resolver"
+
+
+def pods(namespace: str, name: str = "") -> str:
+    """Return the path of pods, or of one."""
+    return f"/api/v1/namespaces/{namespace}/pods{f'/{name}' if name else ''}"
+
+
+def policies(namespace: str, name: str = "") -> str:
+    """Return the path of network policies, or of one."""
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies{f'/{name}' if name else ''}"
+
+
+def pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """Return a pod that no node will run."""
+    containers = [{"name": "agent", "image": "remit.dev/none:1", "imagePullPolicy": "Never"}]
+    spec = {"containers": containers, "schedulerName": "nobody", "automountServiceAccountToken": False}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def network_policy(name: str) -> dict[str, Any]:
+    """Return a policy that closes."""
+    spec = {
+        "podSelector": {"matchExpressions": [{"key": "remit.dev/sandbox", "operator": "Exists"}]},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def sandbox(kube: Kube, namespace: str) -> str:
+    """A namespace where the controller made a sandbox with all that closes it."""
+    controller = kube.acting_as(CONTROLLER)
+    made = [
+        controller.create(policies(namespace), network_policy(STANDING)),
+        controller.create(policies(namespace), network_policy(OF_AGENT)),
+        controller.create(pods(namespace), pod("sandbox", LABELS)),
+        kube.create(pods(namespace), pod("plain", {"app": "web"})),
+    ]
+    assert [answer.message for answer in made] == [""] * 4
+    return namespace
+
+
+def refused(answer: Answer, words: str) -> bool:
+    """Tell whether admission refused, in these words."""
+    return answer.code == 403 and words in answer.message
+
+
+@pytest.mark.parametrize("user", PEOPLE)
+def test_only_the_controller_makes_a_sandbox(kube: Kube, sandbox: str, user: str) -> None:
+    answer = kube.acting_as(user, ADMIN).create(pods(sandbox), pod("forged", LABELS))
+    assert refused(answer, "label remit.dev/sandbox is for pods that Remit's controller makes")
+
+
+@pytest.mark.parametrize("user", PEOPLE)
+def test_no_pod_becomes_a_sandbox_later(kube: Kube, sandbox: str, user: str) -> None:
+    answer = kube.acting_as(user, ADMIN).patch(pods(sandbox, "plain"), {"metadata": {"labels": LABELS}})
+    assert refused(answer, "labels of a sandbox are its controller's")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"remit.dev/sandbox": None},
+        {"remit.dev/sandbox": "container"},
+        {"remit.dev/agent": "other"},
+        {"remit.dev/run": None},
+        {"app": "web"},
+        dict.fromkeys(LABELS),
+    ],
+    ids=["sandbox-removed", "sandbox-changed", "agent-changed", "run-removed", "another-added", "all-removed"],
+)
+def test_a_sandbox_keeps_its_labels(kube: Kube, sandbox: str, labels: dict[str, str | None]) -> None:
+    answer = kube.acting_as("alice", ADMIN).patch(pods(sandbox, "sandbox"), {"metadata": {"labels": labels}})
+    assert refused(answer, "labels of a sandbox are its controller's")
+
+
+def test_anyone_with_rights_may_quarantine_and_only_the_controller_lets_go(kube: Kube, sandbox: str) -> None:
+    path, alice = pods(sandbox, "sandbox"), kube.acting_as("alice", ADMIN)
+    on = alice.patch(path, {"metadata": {"labels": {"remit.dev/quarantine": "suspicious"}}})
+    off: dict[str, Any] = {"metadata": {"labels": {"remit.dev/quarantine": None}}}
+    back = alice.patch(path, off)
+    assert (on.code, back.code, kube.acting_as(CONTROLLER).patch(path, off).code) == (200, 403, 200)
+
+
+def test_nobody_adds_a_container_to_a_sandbox(kube: Kube, sandbox: str) -> None:
+    debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "remit.dev/none:1"}]}}
+    path = f"{pods(sandbox, 'sandbox')}/ephemeralcontainers"
+    answer = kube.acting_as("alice", ADMIN).send("PATCH", path, debug, kind="application/strategic-merge-patch+json")
+    assert refused(answer, "a container added to a sandbox would act in the run's name")
+
+
+def test_other_pods_are_nobodys_business(kube: Kube, sandbox: str) -> None:
+    alice = kube.acting_as("alice", ADMIN)
+    answer = alice.patch(pods(sandbox, "plain"), {"metadata": {"labels": {"app": "shop"}}})
+    assert answer.code == 200, answer.message
+
+
+@pytest.mark.parametrize("name", [STANDING, OF_AGENT])
+@pytest.mark.parametrize("user", PEOPLE)
+def test_nobody_deletes_what_closes_a_sandbox(kube: Kube, sandbox: str, user: str, name: str) -> None:
+    assert refused(kube.acting_as(user, ADMIN).delete(policies(sandbox, name)), CLOSED)
+
+
+@pytest.mark.parametrize("user", [*PEOPLE, *CLEANERS])
+def test_nobody_opens_what_closes_a_sandbox(kube: Kube, sandbox: str, user: str) -> None:
+    change = {"spec": {"egress": [{}]}}
+    assert refused(kube.acting_as(user, ADMIN).patch(policies(sandbox, STANDING), change), CLOSED)
+
+
+def test_nobody_deletes_all_policies_at_once(kube: Kube, sandbox: str) -> None:
+    answer = kube.acting_as("alice", ADMIN).delete(policies(sandbox))
+    left = {item["metadata"]["name"] for item in kube.get(policies(sandbox)).body["items"]}
+    assert (answer.code, left >= {STANDING, OF_AGENT}) == (403, True)
+
+
+def test_nobody_takes_a_name_that_closes_before_the_controller_does(kube: Kube, sandbox: str) -> None:
+    answer = kube.acting_as("alice", ADMIN).create(policies(sandbox), network_policy("remit-agent-next"))
+    assert refused(answer, CLOSED)
+
+
+def test_other_policies_are_their_owners(kube: Kube, sandbox: str) -> None:
+    alice = kube.acting_as("alice", ADMIN)
+    made = alice.create(policies(sandbox), network_policy("web"))
+    assert (made.code, alice.delete(policies(sandbox, "web")).code) == (201, 200)
+
+
+@pytest.mark.parametrize("user", [CONTROLLER, *CLEANERS])
+def test_the_controller_and_kubernetes_own_cleaners_delete(kube: Kube, namespace: str, user: str) -> None:
+    name = f"remit-agent-{user.rpartition(':')[2]}"
+    made = kube.acting_as(CONTROLLER).create(policies(namespace), network_policy(name))
+    assert (made.code, kube.acting_as(user).delete(policies(namespace, name)).code) == (201, 200)
+
+
+def token(audience: str) -> dict[str, Any]:
+    """Return a request for a token."""
+    return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": [audience]}}
+
+
+def test_only_a_node_gets_a_token_that_speaks_for_an_agent(kube: Kube, namespace: str) -> None:
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    kube.acting_as(CONTROLLER).create(accounts, {"metadata": {"name": OF_AGENT}})
+    asked = kube.acting_as("alice", ADMIN).send("POST", f"{accounts}/{OF_AGENT}/token", token("remit-gateway"))
+    assert refused(asked, "tokens of audience remit-gateway are for the pods of runs: only their node may ask for one")
+
+
+def test_tokens_of_other_accounts_and_audiences_are_nobodys_business(kube: Kube, namespace: str) -> None:
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    kube.create(accounts, {"metadata": {"name": "web"}})
+    alice = kube.acting_as("alice", ADMIN)
+    answer = alice.send("POST", f"{accounts}/web/token", token("remit-gateway"))
+    assert answer.code == 201, answer.message

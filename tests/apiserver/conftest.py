@@ -1,0 +1,61 @@
+"""An apiserver with Remit's kinds, accounts and admission policies, and no controller: nothing acts by itself."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from tests.support.kube import Kube
+from tests.support.polling import eventually
+
+from remit.api.names import LABEL_SANDBOX
+from remit.cli.manifests import Images, release, to_stream
+from remit.cluster import Cluster
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def kube(cluster: Cluster) -> Kube:
+    """The apiserver, once everything that is installed is in force."""
+    parts = [manifest for manifest in release(Images("", "", "")) if manifest["kind"] != "Deployment"]
+    kinds = [manifest for manifest in parts if manifest["kind"] in {"Namespace", "CustomResourceDefinition"}]
+    apply = ("apply", "--server-side", "--force-conflicts", "--field-manager=remit-install", "-f", "-")
+    cluster.kubectl(*apply, given=to_stream(kinds))
+    crds = [f"crd/{kind['metadata']['name']}" for kind in kinds if kind["kind"] != "Namespace"]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *crds)
+    cluster.kubectl(*apply, given=to_stream(parts))
+    found = Kube(cluster.kubeconfig_path)
+    eventually(lambda: guards_stand(found), within_seconds=30, why="admission policies are in force")
+    return found
+
+
+def guards_stand(kube: Kube) -> bool:
+    """Tell whether both kinds of admission policies act: one stamps, one refuses."""
+    run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "probe"}}
+    made = kube.send(
+        "POST",
+        "/apis/remit.dev/v1alpha1/namespaces/default/agentruns?dryRun=All",
+        {**run, "spec": {"agent": "a", "purpose": "p"}},
+    )
+    pod = {"metadata": {"name": "probe", "labels": {LABEL_SANDBOX: "harness"}}, "spec": {"containers": [CONTAINER]}}
+    refused = kube.send("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
+    return "requester" in made.body.get("spec", {}) and "remit-sandbox-pods" in refused.message
+
+
+CONTAINER = {"name": "agent", "image": "remit.dev/none:1"}
+
+
+@pytest.fixture(scope="module")
+def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for the module's tests."""
+    module = request.module.__name__.rpartition(".")[2].replace("_", "-")
+
+    def fresh() -> str:
+        name = f"{module}-{next(NUMBERS)}"
+        made = kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        assert made.code == 201, made.message
+        return name
+
+    name = eventually(fresh, why="a namespace of a new name")
+    yield name
+    kube.delete(f"/api/v1/namespaces/{name}")
