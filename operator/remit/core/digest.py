@@ -9,6 +9,10 @@ from typing import Any
 import rfc8785
 
 _MAX_SAFE_INTEGER = 2**53 - 1
+_FIRST_EXPONENT = 1e21
+"""From here on RFC 8785 writes exponents."""
+_SMALL = 1e-4
+"""Below, the standard library writes exponents where RFC 8785 does not."""
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -20,6 +24,7 @@ def canonical(value: Any) -> bytes:
     """
     if _is_plain(value):
         return _encode(value).encode()
+    _require_exact(value)
     encoded: bytes = rfc8785.dumps(value)
     return encoded
 
@@ -30,9 +35,20 @@ def _is_plain(value: object) -> bool:
         return True
     if isinstance(value, int):
         return -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER
+    if isinstance(value, float):
+        return _SMALL <= abs(value) <= _MAX_SAFE_INTEGER and not value.is_integer()
     if isinstance(value, dict):
         return all(isinstance(key, str) and key.isascii() and _is_plain(value[key]) for key in value)
     return isinstance(value, list) and all(_is_plain(item) for item in value)
+
+
+def _require_exact(value: object) -> None:
+    """Refuse a float that is written as an integer which no reader keeps exact: it could not be read back."""
+    if isinstance(value, float) and _MAX_SAFE_INTEGER < abs(value) < _FIRST_EXPONENT:
+        raise ValueError("a number is beyond what JSON readers keep exact")
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _require_exact(child)
 
 
 def sha256_hex(content: bytes) -> str:
