@@ -116,6 +116,8 @@ class RunRecord:
     partial: bytes = b""
     ended: bool = False
     """The run-end entry is written: nothing may follow."""
+    facts: bytes = b""
+    """Canonical JSON of the RunFacts: what an entry that no caller makes says of the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""Starts the gateway process. What is missing is said in one line, before anything is served."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from remit.adapters.access import find_access
+from remit.adapters.cel import CelEngine
+from remit.adapters.clock import SystemClock
+from remit.adapters.cluster import KubernetesCluster
+from remit.adapters.identity import TokenReviewIdentity
+from remit.adapters.schemas import JsonSchemaEngine
+from remit.adapters.secrets import KubernetesSecrets
+from remit.adapters.signing import SigningKeyError, read_signing_key
+from remit.adapters.sqlite_ledger import SqliteLedger
+from remit.adapters.telemetry import configure_logs
+from remit.adapters.upstream import HttpUpstream
+from remit.gateway.authority import Engines
+from remit.gateway.compose import Outside, compose, serve
+from remit.gateway.settings import Settings, SettingsError, from_environment
+from remit.ports import RemitError
+
+WATCH_SECONDS = 5
+"""How often a watch is renewed: that is how a quiet one proves that it lives, well within the bound of 10 s."""
+
+
+async def run(settings: Settings) -> None:
+    """Open what the gateway rests on, and serve."""
+    signer = read_signing_key(Path(settings.signing_key_path))
+    ledger = await SqliteLedger.open(Path(settings.ledger_path), signer)
+    cluster = KubernetesCluster(find_access(os.environ), watch_seconds=WATCH_SECONDS)
+    upstream, clock = HttpUpstream(), SystemClock()
+    try:
+        outside = Outside(
+            clock=clock,
+            cluster=cluster,
+            identity=TokenReviewIdentity(cluster, clock),
+            ledger=ledger,
+            secrets=KubernetesSecrets(cluster, clock, settings.install_namespace),
+            upstream=upstream,
+            engines=Engines(CelEngine(), JsonSchemaEngine()),
+            verifier_key=signer.verifier.text(),
+        )
+        await serve(compose(settings, outside), stop_signal())
+    finally:
+        await upstream.close()
+        await cluster.close()
+        await ledger.close()
+
+
+def stop_signal() -> asyncio.Event:
+    """Return what is set when the process is asked to stop."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def main() -> None:
+    """Run the process."""
+    configure_logs()
+    try:
+        settings = from_environment(os.environ)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except (SettingsError, SigningKeyError, RemitError) as error:
+        print(f"remit-gateway: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Knows what is granted now: watches the objects, compiles live bundles, and proves how fresh its knowledge is.
+
+A watch proves that it lives by its events and bookmarks. One that was silent for too long makes the whole view
+stale: calls wait, then are refused. What does not compile is a refusal, never the last good state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from remit.api.reasons import ObjectReason
+from remit.core.compile import compile_live, load_bundle
+from remit.core.digest import digest_of
+from remit.core.prepare import CompiledBundle, Refusal
+from remit.gateway.store import (
+    AGENT,
+    GRANT,
+    NAMESPACE,
+    POLICY,
+    REVISION,
+    WATCHED,
+    Key,
+    Kind,
+    Store,
+    Stored,
+    key_of,
+)
+from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+MAX_COMPILED = 1024
+NEVER = float("-inf")
+
+Compiled = CompiledBundle | Refusal
+Listener = Callable[[Kind, Stored | None, Stored | None], None]
+"""Told of every change: kind, before, after."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What compiles rules and schemas."""
+
+    rules: RuleEngine
+    schemas: SchemaEngine
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    versions: tuple[int, int]
+    compiled: Compiled
+
+
+class Authority:
+    """The gateway's view of what is granted now."""
+
+    def __init__(
+        self, cluster: Cluster, clock: Clock, engines: Engines, *, install_namespace: str, bound_seconds: float
+    ) -> None:
+        """Watch this cluster; a view older than the bound is stale."""
+        self.store = Store()
+        self.engines = engines
+        self.install_namespace = install_namespace
+        self._cluster = cluster
+        self._clock = clock
+        self._bound_seconds = bound_seconds
+        self._heard: dict[Kind, float] = dict.fromkeys(WATCHED, NEVER)
+        self._live: dict[Key, _Live] = {}
+        self._pinned: dict[str, Compiled] = {}
+        self._listeners: list[Listener] = []
+        self._changed = asyncio.Event()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` at every change from now on."""
+        self._listeners.append(listener)
+
+    async def watch(self) -> None:
+        """Watch every kind until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for kind in WATCHED:
+                group.create_task(self._watch_for_ever(kind), name=f"watch-{kind.name}")
+
+    def age_seconds(self) -> Mapping[str, float]:
+        """Return for each kind the seconds since its watch last proved that it lives."""
+        now = self._clock.monotonic()
+        return {kind.name: now - heard for kind, heard in self._heard.items()}
+
+    def is_fresh(self) -> bool:
+        """Tell whether every watch is younger than the bound."""
+        return self._clock.monotonic() - min(self._heard.values()) <= self._bound_seconds
+
+    async def until(self, look: Callable[[], Any], within_seconds: float) -> bool:
+        """Wait until `look()` is true after some change; tell whether it became so in time."""
+        try:
+            async with asyncio.timeout(within_seconds):
+                while not look():
+                    await self._changed.wait()
+        except TimeoutError:
+            return bool(look())
+        return True
+
+    def live(self, namespace: str, agent: str) -> Compiled:
+        """Return the agent's live bundle, compiled from the objects as they are now."""
+        versions = self.store.version(namespace), self.store.version(self.install_namespace)
+        kept = self._live.get((namespace, agent))
+        if kept is None or kept.versions != versions:
+            kept = _Live(versions, self._compile(namespace, agent))
+            if len(self._live) >= MAX_COMPILED:
+                self._live.clear()
+            self._live[namespace, agent] = kept
+        return kept.compiled
+
+    def pinned(self, namespace: str, revision: Mapping[str, Any]) -> Compiled:
+        """Return the bundle that a run is pinned to, from its ControllerRevision, checked against its digest."""
+        digest = revision.get("digest", "")
+        compiled = self._pinned.get(digest)
+        if compiled is not None:
+            return compiled
+        stored = self.store.get(REVISION, namespace, revision.get("name", ""))
+        if stored is None:
+            return _no_bundle(revision, "is not there")
+        if digest_of(stored.get("data")) != digest:
+            return _no_bundle(revision, "does not hold the bundle that its digest names")
+        compiled = load_bundle(stored["data"], rules=self.engines.rules, schemas=self.engines.schemas)
+        if len(self._pinned) >= MAX_COMPILED:
+            self._pinned.clear()
+        self._pinned[digest] = compiled
+        return compiled
+
+    def _compile(self, namespace: str, agent: str) -> Compiled:
+        stored = self.store.get(AGENT, namespace, agent)
+        if stored is None or stored["metadata"].get("deletionTimestamp"):
+            return Refusal(ObjectReason.RETIRED, "the agent was deleted", "Agent", agent)
+        policies = [*self.store.within(POLICY, namespace)]
+        if namespace != self.install_namespace:
+            policies += self.store.within(POLICY, self.install_namespace)
+        home = self.store.get(NAMESPACE, "", namespace) or {"metadata": {}}
+        return compile_live(
+            stored,
+            self.store.within(GRANT, namespace),
+            policies,
+            namespace_labels=home["metadata"].get("labels") or {},
+            install_namespace=self.install_namespace,
+            rules=self.engines.rules,
+            schemas=self.engines.schemas,
+        )
+
+    async def _watch_for_ever(self, kind: Kind) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._watch_once(kind)
+            except (RemitError, OSError, TimeoutError) as error:
+                log.warning("watch ended", kind=kind.name, error=type(error).__name__)
+            lasted = self._clock.monotonic() - began
+            pause = FIRST_PAUSE_SECONDS if lasted > LONGEST_PAUSE_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def _watch_once(self, kind: Kind) -> None:
+        listed: set[Key] | None = set()
+        async for event, stored in self._cluster.watch(kind.api_version, kind.name, kind.selector):
+            if event in {"ADDED", "MODIFIED"}:
+                self._put(kind, stored)
+                if listed is not None:
+                    listed.add(key_of(stored))
+            elif event == "DELETED":
+                self._drop(kind, key_of(stored))
+            elif event == "SYNCED" and listed is not None:
+                self._drop_all_but(kind, listed)
+                listed = None
+            if listed is None:
+                self._hear(kind)
+
+    def _put(self, kind: Kind, stored: Stored) -> None:
+        old = self.store.put(kind, stored)
+        self._tell(kind, old, stored)
+
+    def _drop_all_but(self, kind: Kind, listed: set[Key]) -> None:
+        for key in self.store.keys(kind):
+            if key not in listed:
+                self._drop(kind, key)
+
+    def _drop(self, kind: Kind, key: Key) -> None:
+        old = self.store.drop(kind, key)
+        if old is not None:
+            self._tell(kind, old, None)
+
+    def _tell(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
+        for listener in self._listeners:
+            listener(kind, old, new)
+        self._wake()
+
+    def _hear(self, kind: Kind) -> None:
+        was_fresh = self.is_fresh()
+        self._heard[kind] = self._clock.monotonic()
+        if not was_fresh:
+            self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _no_bundle(revision: Mapping[str, Any], fault: str) -> Refusal:
+    name = revision.get("name") or "(none)"
+    return Refusal(ObjectReason.INVALID_SPEC, f"ControllerRevision {name} {fault}", "ControllerRevision", name)

@@ -1,0 +1,375 @@
+"""What the chain writes: works for the ledger's transactions, each of which becomes durable whole or not at all.
+
+They run on the ledger's thread: no I/O, no clock, nothing from outside but what is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from remit.api.agentrun import Desired
+from remit.api.evidence import CallFacts, DecisionFacts, RunFacts
+from remit.api.names import MAX_REFUSED_CALLS
+from remit.api.reasons import CallReason, RunReason
+from remit.core.budget import Account, Amount, Exhausted, Purpose, release, reserve, settle
+from remit.core.digest import canonical, sha256_hex
+from remit.core.evidence import (
+    Chain,
+    OutcomeStatus,
+    Spot,
+    bundle_entry,
+    denial_entry,
+    intent_entry,
+    outcome_entry,
+    run_end_entry,
+    shown,
+)
+from remit.core.idempotency import InFlight, KeyReused, Replay, Run, Unknown, only_reads, verdict
+from remit.core.prepare import CompiledBundle
+from remit.core.pricing import affordable_output_tokens, hold_of_model, hold_of_tool
+from remit.gateway.call import Call, Caller, Refused
+from remit.ports import CallRecord, LedgerTransaction, RunRecord
+
+NOTHING: Final = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The intent is durable: the call may be made."""
+
+    intent: CallRecord
+    record: RunRecord
+    max_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a run ends."""
+
+    reason: RunReason
+    message: str
+    result: bytes = b""
+    partial: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one held call."""
+
+    state: str
+    """done, failed or unknown."""
+    status: OutcomeStatus
+    reason: str
+    spent: Amount
+    answer: bytes = b""
+    result_digest: str = ""
+
+
+def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
+    """Return the run's record; at its first use, make it, with the bundle that it is pinned to."""
+    live = caller.live
+    if isinstance(live, CompiledBundle) and not tx.has_bundle(live.digest):
+        tx.put_bundle(live.digest, live.document)
+    run = caller.run
+    record = tx.run(run.uid)
+    if record is not None:
+        return record
+    pinned = caller.pinned
+    tx.put_bundle(pinned.digest, pinned.document)
+    record = RunRecord(
+        uid=run.uid,
+        namespace=run.namespace,
+        name=run.name,
+        account=Account(opened_at=run.started_at or now),
+        pinned_bundle=pinned.digest,
+        facts=canonical(caller.facts),
+    )
+    record = appended(tx, record, bundle_entry(spot(record, caller.facts, now), pinned.digest))
+    tx.put_run(record)
+    return record
+
+
+def take_step(tx: LedgerTransaction, caller: Caller, step: int, now: float) -> RunRecord:
+    """Keep which turn the run is in: a pod that starts again goes on after it."""
+    record = open_run(tx, caller, now)
+    if step > record.step and not record.ended:
+        record = replace(record, step=step)
+        tx.put_run(record)
+    return record
+
+
+def spot(record: RunRecord, facts: RunFacts, now: float) -> Spot:
+    """Return the place of the run's next entry."""
+    return Spot(Chain(record.sequence, record.previous), now, facts)
+
+
+def appended(tx: LedgerTransaction, record: RunRecord, body: bytes) -> RunRecord:
+    """Append an entry of the run and return the record that counts it."""
+    tx.append(record.uid, body)
+    return replace(record, sequence=record.sequence + 1, previous=sha256_hex(body))
+
+
+def refuse(tx: LedgerTransaction, call: Call, refused: Refused, now: float) -> RunRecord | None:
+    """Record a denial; a run that had too many of them is marked to end. None for a run that has ended."""
+    if call.caller is None:
+        raise LookupError("only an identified call's refusal is recorded")
+    record = open_run(tx, call.caller, now)
+    if record.ended:
+        return None
+    body = denial_entry(spot(record, call.caller.facts, now), call_facts(call), denial_facts(call, refused))
+    record = appended(tx, replace(record, refused_calls=record.refused_calls + 1), body)
+    if record.refused_calls > MAX_REFUSED_CALLS and not record.outcome_reason:
+        message = f"more than {MAX_REFUSED_CALLS} calls were refused, the last with {refused.reason}"
+        record = replace(record, outcome_reason=RunReason.POLICY_VIOLATION, outcome_message=message)
+    tx.put_run(record)
+    return record
+
+
+def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Replay | InFlight:
+    """Reserve the worst case and record the intent, all or nothing; or say why not."""
+    if call.caller is None:
+        raise LookupError("only an identified call is held")
+    record = open_run(tx, call.caller, now)
+    refused = over(record) or out_of_turn(call, record)
+    if refused is not None:
+        return refused
+    known = known_call(tx, call)
+    if known is not None:
+        return known
+    amount, max_tokens = worst_case(call, record)
+    if amount is None:
+        return exhausted(Exhausted("tokens or cost_micro_usd", 0, 0, 0, 0))
+    account = reserve(record.account, call.caller.limits, amount, purpose=purpose_of(call), now=now)
+    if isinstance(account, Exhausted):
+        return exhausted(account)
+    intent = intent_record(call, record, amount)
+    body = intent_entry(spot(record, call.caller.facts, now), call_facts(call), decision_facts(call), amount)
+    record = appended(tx, replace(record, account=account), body)
+    if call.kind == "model":
+        record = replace(record, model_calls=record.model_calls + 1, handed_over=record.handed_over or call.hand_over)
+    tx.put_call(intent)
+    tx.put_run(record)
+    return Held(intent, record, max_tokens)
+
+
+def known_call(tx: LedgerTransaction, call: Call) -> Refused | Replay | InFlight | None:
+    """Return what is to be done instead of a call that was made before; None for one to be made."""
+    found = verdict(tx.call(call.key), call.arguments_digest, kind=call.kind, risk=str(call.risk))
+    match found:
+        case Run():
+            return None
+        case KeyReused():
+            message = f"the call id {shown(call.call_id)} was used with other arguments"
+            return Refused(CallReason.KEY_REUSED, message)
+        case Unknown():
+            return Refused(CallReason.OUTCOME_UNKNOWN, "the answer to this write was lost: it is not made again")
+        case Replay() | InFlight():
+            return found
+
+
+def purpose_of(call: Call) -> Purpose:
+    """Return which share of the budget the call may use."""
+    return "hand-over" if call.hand_over else "ordinary"
+
+
+def over(record: RunRecord) -> Refused | None:
+    """Return the refusal of a run that has its end."""
+    if not record.ended and not record.outcome_reason:
+        return None
+    return Refused(CallReason.RUN_NOT_ACTIVE, f"the run has ended: {record.outcome_reason}")
+
+
+def out_of_turn(call: Call, record: RunRecord) -> Refused | None:
+    """Return the refusal of a call that comes too late in its run: past a stop, a hand-over or the last turn."""
+    if call.caller is None:
+        return None
+    if record.handed_over:
+        return Refused(CallReason.HANDED_OVER, "the hand-over call was made: hand over what there is")
+    if call.hand_over:
+        return None
+    if call.run.spec.desired is not Desired.RUNNING:
+        return Refused(CallReason.RUN_NOT_ACTIVE, "the run was asked to stop: only the hand-over call is left")
+    bound = call.caller.pinned.bundle.agent.spec.loop.max_iterations
+    if call.kind == "model" and record.model_calls >= bound:
+        return Refused(CallReason.ITERATIONS_EXHAUSTED, f"the agent has used its {bound} model calls")
+    return None
+
+
+def worst_case(call: Call, record: RunRecord) -> tuple[Amount | None, int]:
+    """Return the most that the call can spend, and the output tokens that it is cut to; None: not affordable."""
+    tool, caller = call.current, call.caller
+    if tool.tool is not None:
+        return hold_of_tool(tool.tool.price_micro_usd), 0
+    if tool.model is None or caller is None:
+        return None, 0
+    model, choices = tool.model, call.choices
+    asked = min(call.asked_tokens, caller.pinned.bundle.agent.spec.model.max_output_tokens)
+    granted = affordable_output_tokens(
+        record.account,
+        caller.limits,
+        model,
+        body_bytes=call.body_bytes,
+        asked=asked,
+        choices=choices,
+        purpose=purpose_of(call),
+    )
+    if granted == 0:
+        return None, 0
+    return hold_of_model(model, body_bytes=call.body_bytes, max_tokens=granted, choices=choices), granted
+
+
+def exhausted(what: Exhausted) -> Refused:
+    """Say which budget is used up."""
+    figures = f" of {what.limit}: {what.spent} spent, {what.held} held, {what.asked} asked" if what.limit else ""
+    return Refused(CallReason.BUDGET_EXHAUSTED, f"the run's budget is used up: {what.dimension}{figures}")
+
+
+def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
+    """Record the outcome and settle the hold; None when that was done before."""
+    known, record = tx.call(intent.key), tx.run(intent.run_uid)
+    if known is None or record is None or record.ended:
+        return None
+    if known.state != "held" or known.intent_sequence != intent.intent_sequence:
+        return None
+    held = Amount(**known.hold)
+    if settlement.spent == NOTHING and settlement.state == "failed":
+        account = release(record.account, held)
+    else:
+        account = settle(record.account, held, settlement.spent)
+    call: CallFacts = json.loads(known.facts)
+    body = outcome_entry(
+        spot(record, json.loads(record.facts), now),
+        call,
+        intent=known.intent_sequence,
+        status=settlement.status,
+        reason=settlement.reason,
+        spent=settlement.spent,
+        overrun=settlement.spent.minus(held),
+        result_digest=settlement.result_digest,
+    )
+    record = appended(tx, replace(record, account=account), body)
+    if settlement.state == "unknown" and not record.outcome_reason:
+        record = replace(record, outcome_reason=RunReason.OUTCOME_UNKNOWN, outcome_message=unknown_message(call))
+    tx.put_call(replace(known, state=settlement.state, answer=settlement.answer))
+    tx.put_run(record)
+    return record
+
+
+def unknown_message(call: CallFacts) -> str:
+    """Name the call whose answer was lost."""
+    return (
+        f"the answer to {call['grant']}/{call['tool']} (call {call['id']}, idempotency key "
+        f"{call['idempotencyKey']}) was lost: it may have been acted on; see to it before a new attempt"
+    )
+
+
+def lost(record: CallRecord) -> Settlement:
+    """Return the settlement of a call whose process died, or that its run's end cut off."""
+    if only_reads("model" if record.kind == "model" else "tool", record.risk):
+        return Settlement("failed", "error", CallReason.OUTCOME_UNKNOWN, Amount(**record.hold))
+    return Settlement("unknown", "unknown", CallReason.OUTCOME_UNKNOWN, Amount(**record.hold))
+
+
+def settle_orphan(tx: LedgerTransaction, key: str, now: float) -> RunRecord | None:
+    """Settle one call that nobody waits for any more."""
+    intent = tx.call(key)
+    return None if intent is None else settle_call(tx, intent, lost(intent), now)
+
+
+def settle_lost_calls(tx: LedgerTransaction, run_uid: str, now: float) -> RunRecord | None:
+    """Settle whatever a dead process left open."""
+    for intent in tx.open_calls(run_uid):
+        settle_call(tx, intent, lost(intent), now)
+    return tx.run(run_uid)
+
+
+def close_run(tx: LedgerTransaction, uid: str, closing: Closing, now: float) -> RunRecord | None:
+    """Write the run-end entry, the run's last. What ended it first stands; None for a run without a record."""
+    record = settle_lost_calls(tx, uid, now)
+    if record is None or record.ended:
+        return record
+    if not record.outcome_reason:
+        record = replace(record, outcome_reason=closing.reason, outcome_message=closing.message)
+    if record.outcome_reason == closing.reason:
+        record = replace(record, result=closing.result)
+    record = replace(record, partial=closing.partial or record.partial)
+    body = run_end_entry(
+        spot(record, json.loads(record.facts), now),
+        reason=record.outcome_reason,
+        spent=record.account.spent,
+        overrun=record.account.overrun,
+        result_digest=sha256_hex(record.result) if record.result else "",
+    )
+    record = replace(appended(tx, record, body), ended=True)
+    tx.put_run(record)
+    return record
+
+
+def intent_record(call: Call, record: RunRecord, amount: Amount) -> CallRecord:
+    """Return what the ledger keeps of the call."""
+    return CallRecord(
+        key=call.key,
+        run_uid=record.uid,
+        state="held",
+        arguments_digest=call.arguments_digest,
+        intent_sequence=record.sequence,
+        hold=asdict(amount),
+        kind=call.kind,
+        grant=call.granted.grant.ref.name,
+        tool=call.granted.name,
+        risk=str(call.risk),
+        call_id=call.call_id,
+        facts=canonical(call_facts(call)),
+    )
+
+
+def call_facts(call: Call) -> CallFacts:
+    """Return what entries say of the call: digests only."""
+    tool = call.tool
+    return {
+        "id": shown(call.call_id or call.given_id),
+        "kind": call.kind,
+        "grant": tool.grant.ref.name if tool else "",
+        "tool": tool.name if tool else shown(call.name),
+        "risk": str(tool.risk) if tool else "",
+        "argumentsDigest": call.arguments_digest,
+        "idempotencyKey": call.key,
+    }
+
+
+def decision_facts(call: Call) -> DecisionFacts:
+    """Return what was decided, as entries say it."""
+    decision = call.decision
+    if decision is None or call.caller is None:
+        raise LookupError("the call is not decided yet")
+    return {
+        "effect": "Allow",
+        "reason": str(decision.reason),
+        "rule": decision.rule,
+        "policy": decision.policy,
+        "message": decision.message,
+        "pinnedBundle": call.caller.pinned.digest,
+        "liveBundle": live_digest(call.caller),
+    }
+
+
+def denial_facts(call: Call, refused: Refused) -> DecisionFacts:
+    """Return what was refused, as entries say it."""
+    if call.caller is None:
+        raise LookupError("only an identified call's refusal is recorded")
+    return {
+        "effect": "Deny",
+        "reason": str(refused.reason),
+        "rule": refused.rule,
+        "policy": refused.policy,
+        "message": shown(refused.message),
+        "pinnedBundle": call.caller.pinned.digest,
+        "liveBundle": live_digest(call.caller),
+    }
+
+
+def live_digest(caller: Caller) -> str:
+    """Name the live bundle; empty when there is none."""
+    return caller.live.digest if isinstance(caller.live, CompiledBundle) else ""

@@ -1,0 +1,210 @@
+"""Who calls: token → pod → run → pinned and live bundle. Headers, labels and bodies are never believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from remit.api.agentrun import AgentRunSpec, Desired
+from remit.api.evidence import RunFacts
+from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
+from remit.core.budget import Limits, limits_of, lowest
+from remit.core.prepare import CompiledBundle, Refusal
+from remit.gateway.authority import Authority, Compiled
+from remit.gateway.call import Call, Caller, Refused, Run
+from remit.gateway.settings import WAIT_FOR_WATCH_SECONDS
+from remit.gateway.store import POD, RUN, Kind, Stored, pod_uid_of
+from remit.ports import Identity, IdentityUnavailableError, PodIdentity
+
+SERVED: Final = frozenset({RunReason.STARTING, RunReason.RUNNING})
+MAX_KEPT: Final = 4096
+UNAUTHENTICATED: Final = Refused(
+    CallReason.UNAUTHENTICATED,
+    "the token is not one of a pod for the audience remit-gateway, or no longer",
+    recorded=False,
+)
+STALE: Final = Refused(
+    CallReason.AUTHORITY_STALE,
+    "the gateway has no fresh view of what is granted; try again",
+    recorded=False,
+)
+
+
+class Callers:
+    """Finds the run that a token speaks for."""
+
+    def __init__(self, authority: Authority, identity: Identity, *, check_peer: bool) -> None:
+        """Trust the identity for tokens, and the authority for runs."""
+        self._authority = authority
+        self._identity = identity
+        self._check_peer = check_peer
+        self._kept: dict[str, tuple[object, Caller]] = {}
+        authority.listen(self._forget)
+
+    async def authenticate(self, token: str) -> PodIdentity | Refused:
+        """Return whose token it is."""
+        try:
+            identity = await self._identity.authenticate(token)
+        except IdentityUnavailableError:
+            return STALE
+        return UNAUTHENTICATED if identity is None else identity
+
+    async def identify(self, token: str, peer: str) -> Caller | Refused:
+        """Return who calls, when the view is fresh and the run is served."""
+        identity = await self.authenticate(token)
+        if isinstance(identity, Refused):
+            return identity
+        authority = self._authority
+        if not authority.is_fresh() and not await authority.until(authority.is_fresh, WAIT_FOR_WATCH_SECONDS):
+            return STALE
+        store = authority.store
+        uid = identity.pod_uid
+        if store.run_of_pod(uid) is None:
+            await authority.until(lambda: store.run_of_pod(uid), WAIT_FOR_WATCH_SECONDS)
+        if self._check_peer and not self._comes_from(uid, peer):
+            await authority.until(lambda: self._knows_addresses(uid), WAIT_FOR_WATCH_SECONDS)
+            if not self._comes_from(uid, peer):
+                return UNAUTHENTICATED
+        stored = store.run_of_pod(uid)
+        if stored is None or stored["metadata"].get("namespace") != identity.namespace:
+            return Refused(CallReason.RUN_NOT_FOUND, "no run is served to this pod", recorded=False)
+        return self._caller(stored, uid)
+
+    def objection(self, call: Call) -> Refused | None:
+        """Return why a call under way may not go on: its run or its pod is gone. Rules are the chain's business."""
+        if call.caller is None:
+            return None
+        run = call.caller.run
+        stored = self._authority.store.get(RUN, run.namespace, run.name)
+        if stored is None or stored["metadata"]["uid"] != run.uid or pod_uid_of(stored) != call.caller.pod_uid:
+            return Refused(CallReason.RUN_NOT_ACTIVE, "the run is gone")
+        return not_active(run_of(stored))
+
+    def _knows_addresses(self, pod_uid: str) -> bool:
+        pod = self._authority.store.pod(pod_uid)
+        return pod is not None and bool(addresses_of(pod))
+
+    def _comes_from(self, pod_uid: str, peer: str) -> bool:
+        pod = self._authority.store.pod(pod_uid)
+        return pod is not None and peer.removeprefix("::ffff:") in addresses_of(pod)
+
+    def _caller(self, stored: Stored, pod_uid: str) -> Caller | Refused:
+        namespace, uid = stored["metadata"]["namespace"], stored["metadata"]["uid"]
+        live = self._authority.live(namespace, stored["spec"]["agent"])
+        revision = (stored.get("status") or {}).get("revision") or {}
+        pinned = self._authority.pinned(namespace, revision)
+        mark = (stored["metadata"].get("resourceVersion"), id(stored), id(live), id(pinned))
+        kept = self._kept.get(uid)
+        if kept is not None and kept[0] == mark:
+            return kept[1]
+        caller = gathered(stored, pod_uid, pinned, live)
+        if isinstance(caller, Caller):
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[uid] = mark, caller
+        return caller
+
+    def _forget(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
+        """Cut off cached tokens: a deleted pod's, and those of a run that is over or gone."""
+        if kind is POD and old is not None and (new is None or new["metadata"].get("deletionTimestamp")):
+            self._identity.forget(old["metadata"]["uid"])
+        elif kind is RUN and old is not None:
+            gone = new is None or pod_uid_of(new) != pod_uid_of(old) or is_final(new)
+            if gone and pod_uid_of(old):
+                self._identity.forget(pod_uid_of(old))
+                self._kept.pop(old["metadata"]["uid"], None)
+
+
+def addresses_of(pod: Stored) -> frozenset[str]:
+    """Return a pod's addresses; none for one that is being deleted."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return frozenset()
+    return frozenset(entry.get("ip", "") for entry in (pod.get("status") or {}).get("podIPs") or ())
+
+
+def is_final(stored: Stored) -> bool:
+    """Tell whether the controller says that the run is over."""
+    return (stored.get("status") or {}).get("reason") in FINAL_RUN_REASONS
+
+
+def not_active(run: Run) -> Refused | None:
+    """Return the refusal of a run that is not served."""
+    if run.reason in SERVED and run.spec.desired is not Desired.TERMINATED:
+        return None
+    what = "is to be terminated" if run.spec.desired is Desired.TERMINATED else f"is {run.reason}"
+    return Refused(CallReason.RUN_NOT_ACTIVE, f"the run {what}: nothing more is done for it")
+
+
+def run_of(stored: Stored) -> Run:
+    """Read a run's object."""
+    meta, status = stored["metadata"], stored.get("status") or {}
+    return Run(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        attempt=stored["spec"].get("attempt", 1),
+        spec=AgentRunSpec.model_validate(stored["spec"]),
+        started_at=epoch(status.get("startedAt") or meta.get("creationTimestamp", "")),
+        reason=status.get("reason", RunReason.PENDING),
+    )
+
+
+def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> Caller | Refused:
+    """Put together who calls."""
+    try:
+        run = run_of(stored)
+    except ValidationError:
+        return Refused(CallReason.RUN_NOT_FOUND, "the run's object cannot be read", recorded=False)
+    refused = not_active(run)
+    if refused is not None:
+        return Refused(refused.reason, refused.message, recorded=False)
+    if isinstance(pinned, Refusal):
+        message = f"the bundle that the run is pinned to cannot be used: {pinned.message}"
+        return Refused(CallReason.BUNDLE_MISSING, message, recorded=False)
+    return Caller(
+        run=run,
+        pod_uid=pod_uid,
+        facts=facts_of(run, pinned),
+        limits=limits_for(run, pinned, live),
+        pinned=pinned,
+        live=live,
+    )
+
+
+def limits_for(run: Run, pinned: CompiledBundle, live: Compiled) -> Limits:
+    """Return the least of what was admitted, what is granted now, and what the run asks for."""
+    admitted = limits_of(pinned.bundle, run.spec.budget)
+    if isinstance(live, Refusal):
+        return admitted
+    return lowest(admitted, limits_of(live.bundle, run.spec.budget))
+
+
+def facts_of(run: Run, pinned: CompiledBundle) -> RunFacts:
+    """Return what every entry says of the run."""
+    agent, spec = pinned.bundle.agent, run.spec
+    requester: Mapping[str, Any] = spec.requester.to_json() if spec.requester is not None else {}
+    facts: RunFacts = {
+        "namespace": run.namespace,
+        "name": run.name,
+        "uid": run.uid,
+        "attempt": run.attempt,
+        "agent": agent.ref.name,
+        "agentUID": agent.ref.uid,
+        "owner": agent.spec.owner,
+        "purpose": spec.purpose,
+        "requester": dict(requester),
+    }
+    if spec.case is not None:
+        facts["case"] = spec.case.to_json()
+    return facts
+
+
+def epoch(timestamp: str) -> float:
+    """Return epoch seconds of an API timestamp; 0 for none."""
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return 0.0

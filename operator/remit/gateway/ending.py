@@ -1,0 +1,170 @@
+"""How runs end: no new call begins, those under way are cut and settled, the run-end entry is last, then the status.
+
+Whoever ends a run first decides its reason. An end that was begun is finished at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import structlog
+
+from remit.adapters.telemetry import Metrics
+from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
+from remit.gateway.authority import Authority
+from remit.gateway.books import Closing, close_run
+from remit.gateway.call import Refused
+from remit.gateway.flights import Flights
+from remit.gateway.memory import Memory
+from remit.gateway.settings import SETTLE_SECONDS
+from remit.gateway.status import StatusWriter, final_status
+from remit.gateway.store import RUN, Kind, Stored
+from remit.ports import Clock, Ledger, LedgerUnavailableError, RunRecord
+
+RETRY_SECONDS: Final = 1.0
+CONTROLLERS: Final = frozenset(
+    {
+        RunReason.CANCELLED,
+        RunReason.DEADLINE_EXCEEDED,
+        RunReason.REVOKED,
+        RunReason.FAILED,
+        RunReason.DENIED,
+    }
+)
+
+log = structlog.get_logger()
+
+
+class Endings:
+    """Ends runs, each once."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        authority: Authority,
+        memory: Memory,
+        flights: Flights,
+        status: StatusWriter,
+        metrics: Metrics,
+    ) -> None:
+        """Write to this ledger, then to this status."""
+        self._clock = clock
+        self._ledger = ledger
+        self._authority = authority
+        self._memory = memory
+        self._flights = flights
+        self._status = status
+        self._metrics = metrics
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        authority.listen(self._on_change)
+
+    def is_ending(self, uid: str) -> bool:
+        """Tell whether the run's end has begun in this process."""
+        return uid in self._locks
+
+    async def end(self, uid: str, closing: Closing, *, patience_seconds: float = 0) -> RunRecord | None:
+        """End a run and return its last record; None when nothing is known of it. Raises LedgerUnavailableError.
+
+        Calls under way have `patience_seconds` to finish before they are cut.
+        """
+        lock = self._locks.setdefault(uid, asyncio.Lock())
+        try:
+            async with lock:
+                refused = Refused(CallReason.RUN_NOT_ACTIVE, f"the run has ended: {closing.reason}")
+                await self._flights.wait_run(uid, patience_seconds)
+                await self._flights.cut_run(uid, refused, SETTLE_SECONDS)
+                now = self._clock.now()
+                record, fresh = await self._ledger.transact(
+                    lambda tx: _closed(tx.run(uid), close_run(tx, uid, closing, now))
+                )
+        finally:
+            if self._locks.get(uid) is lock and not lock.locked():
+                del self._locks[uid]
+        if record is not None:
+            self._memory.note_record(record)
+            if fresh:
+                self._metrics.runs_ended.labels(record.outcome_reason).inc()
+                log.info("run ended", namespace=record.namespace, run=record.name, reason=record.outcome_reason)
+                await self.publish(record)
+        return record
+
+    def end_soon(self, uid: str, closing: Closing) -> None:
+        """End a run in the background, trying again while the ledger cannot be written."""
+        self._spawn(self._end_at_last(uid, closing))
+
+    async def publish(self, record: RunRecord) -> None:
+        """Have the run's status say how it ended."""
+        stored = self._authority.store.get(RUN, record.namespace, record.name)
+        if stored is None or stored["metadata"]["uid"] != record.uid:
+            return
+        checkpoint = await self._ledger.checkpoint()
+        own_end = (stored.get("status") or {}).get("reason") not in CONTROLLERS
+        status = final_status(record, checkpoint, own_end=own_end)
+        self._status.put(RUN, record.namespace, record.name, record.uid, status)
+
+    async def catch_up(self, stored: Stored) -> None:
+        """Bring the ledger and the status of one run to the same end, whoever decided it and whatever was lost."""
+        uid, status = stored["metadata"]["uid"], stored.get("status") or {}
+        record = await self._ledger.read(lambda tx: tx.run(uid))
+        if record is None:
+            return
+        reason = status.get("reason", "")
+        if not record.ended and (record.outcome_reason or reason in FINAL_RUN_REASONS):
+            message = f"the controller ended the run: {reason}"
+            await self._end_at_last(uid, Closing(RunReason(record.outcome_reason or reason), message))
+        elif record.ended and "evidence" not in status:
+            await self.publish(record)
+
+    async def close(self) -> None:
+        """Stop what is still being ended: the next start goes on."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    def _on_change(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
+        if kind is not RUN:
+            return
+        if new is None:
+            if old is not None:
+                closing = Closing(RunReason.CANCELLED, "the AgentRun was deleted")
+                self.end_soon(old["metadata"]["uid"], closing)
+        elif old is None or _final_reason(new) != _final_reason(old):
+            self._spawn(self._catch_up_at_last(new))
+
+    async def _end_at_last(self, uid: str, closing: Closing) -> None:
+        while True:
+            try:
+                await self.end(uid, closing)
+            except LedgerUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _catch_up_at_last(self, stored: Stored) -> None:
+        while True:
+            try:
+                await self.catch_up(stored)
+            except LedgerUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _closed(before: RunRecord | None, after: RunRecord | None) -> tuple[RunRecord | None, bool]:
+    """Tell whether this was the transaction that ended the run."""
+    return after, after is not None and not (before is not None and before.ended)
+
+
+def _final_reason(stored: Stored) -> str:
+    reason: str = (stored.get("status") or {}).get("reason", "")
+    return reason if reason in FINAL_RUN_REASONS else ""

@@ -1,0 +1,151 @@
+"""The chain's two durable brackets, hold and intent, outcome and settlement; and the record of calls that end early."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from remit.api.reasons import CallReason, RunReason
+from remit.core.budget import Amount, word
+from remit.core.digest import sha256_hex
+from remit.core.idempotency import InFlight, Replay
+from remit.core.pricing import spent_of_model
+from remit.gateway import books
+from remit.gateway.books import NOTHING, Closing, Settlement
+from remit.gateway.call import Answered, Call, Refused
+from remit.gateway.gate import Gate
+from remit.gateway.memory import asked_bytes
+from remit.gateway.status import usage_status
+from remit.gateway.store import RUN
+from remit.ports import RunRecord
+
+LOST: Final = Refused(
+    CallReason.OUTCOME_UNKNOWN,
+    "the answer to this write was lost: it may have been acted on, and is not made again",
+)
+
+
+async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
+    """Reserve the worst case and record the intent, in one transaction; a write that was made has its answer."""
+    while (holder := gate.flights.claim(call)) is not None:
+        await holder.done.wait()
+    if call.cut is not None:
+        return call.cut
+    now = gate.clock.now()
+    held = await gate.ledger.transact(lambda tx: books.hold(tx, call, now))
+    if isinstance(held, Refused):
+        return held
+    if isinstance(held, Replay):
+        return Answered("ok", CallReason.ALLOWED, body=held.answer)
+    if isinstance(held, InFlight):
+        return await settle_orphan(gate, call)
+    call.intent, call.max_tokens = held.intent, held.max_tokens
+    note(gate, call, held.record)
+    remembered = gate.memory.known(call.run.uid)
+    if remembered is not None:
+        remembered.note_call(held.intent)
+    return None
+
+
+async def settle_orphan(gate: Gate, call: Call) -> Refused | Answered | None:
+    """Settle what nobody here is waiting for any more: an intent whose outcome could not be recorded."""
+    key, now = call.key, gate.clock.now()
+    record = await gate.ledger.transact(lambda tx: books.settle_orphan(tx, key, now))
+    if record is not None and record.outcome_reason == RunReason.OUTCOME_UNKNOWN:
+        gate.endings.end_soon(record.uid, Closing(RunReason.OUTCOME_UNKNOWN, record.outcome_message))
+        return LOST
+    return await hold_and_intend(gate, call)
+
+
+async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
+    """Record the outcome and settle the hold, in one transaction; a lost write ends the run."""
+    if call.answered is None or call.intent is None:
+        raise LookupError("there is no outcome of an intent to settle")
+    intent, settlement, now = call.intent, settlement_of(call, call.answered), gate.clock.now()
+    record = await gate.ledger.transact(lambda tx: books.settle_call(tx, intent, settlement, now))
+    if record is None:
+        return LOST
+    note(gate, call, record)
+    remembered = gate.memory.known(call.run.uid)
+    if remembered is not None and call.answered.tool_calls:
+        remembered.note_asked(call.answered.tool_calls)
+    if settlement.state == "unknown":
+        gate.endings.end_soon(record.uid, Closing(RunReason.OUTCOME_UNKNOWN, record.outcome_message))
+        return Refused(CallReason.OUTCOME_UNKNOWN, record.outcome_message)
+    if call.answered.status == "error" and not call.answered.body:
+        return Refused(call.answered.reason, call.answered.message)
+    return None
+
+
+async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused | Answered:
+    """Make durable what ended a call early: a refusal before the intent is a denial, one after it is its outcome."""
+    if isinstance(end, Answered):
+        return end
+    if call.intent is not None and call.answered is None:
+        call.answered = Answered("error", end.reason, end.message, acted=False)
+        return await settle(gate, call) or end
+    if call.intent is None and call.caller is not None and end.recorded:
+        now = gate.clock.now()
+        record = await gate.ledger.transact(lambda tx: books.refuse(tx, call, end, now))
+        if record is not None:
+            note(gate, call, record)
+        await after_refusal(gate, call, end, record)
+    return end
+
+
+async def after_refusal(gate: Gate, call: Call, end: Refused, record: RunRecord | None) -> None:
+    """Draw the consequences of a refusal for its run: too many end it, an exhausted budget starts its grace."""
+    if record is not None and record.outcome_reason == RunReason.POLICY_VIOLATION:
+        gate.endings.end_soon(record.uid, Closing(RunReason.POLICY_VIOLATION, record.outcome_message))
+    if end.reason is CallReason.BUDGET_EXHAUSTED:
+        remembered = await gate.memory.of(call.run.uid)
+        if remembered.exhausted_at is None:
+            remembered.exhausted_at = gate.clock.monotonic()
+        call.budget = "exhausted"
+
+
+def note(gate: Gate, call: Call, record: RunRecord) -> None:
+    """Remember the run's newest record, and tell its status once that its budget runs out."""
+    call.record = record
+    gate.memory.note_record(record)
+    if call.caller is None:
+        return
+    call.budget = word(record.account, call.caller.limits, gate.clock.now())
+    remembered = gate.memory.known(record.uid)
+    if remembered is not None and remembered.exhausted_at is not None:
+        call.budget = "exhausted"
+    if call.budget == "ok" or remembered is None or remembered.told_soft or record.outcome_reason:
+        return
+    remembered.told_soft = True
+    gate.status.put(RUN, record.namespace, record.name, record.uid, usage_status(record))
+
+
+def settlement_of(call: Call, answered: Answered) -> Settlement:
+    """Say what became of the call, in the ledger's words."""
+    if call.intent is None:
+        raise LookupError("the call has no intent")
+    hold = Amount(**call.intent.hold)
+    digest = answered.digest or (sha256_hex(answered.body) if answered.body else "")
+    reason = str(answered.reason)
+    if answered.status == "unknown" and not call.only_reads:
+        return Settlement("unknown", "unknown", reason, hold)
+    if not answered.acted:
+        return Settlement("failed", "error", reason, NOTHING)
+    if call.kind == "model":
+        return Settlement(
+            "done" if answered.status == "ok" else "failed",
+            "ok" if answered.status == "ok" else "error",
+            reason,
+            spent_by_model(call, answered, hold),
+            asked_bytes(answered.tool_calls),
+            digest,
+        )
+    if answered.status == "unknown" or not answered.body:
+        return Settlement("failed", "error", reason, hold, b"", digest)
+    recorded = b"" if call.only_reads else answered.body
+    return Settlement("done", answered.status, reason, hold, recorded, digest)
+
+
+def spent_by_model(call: Call, answered: Answered, hold: Amount) -> Amount:
+    """Return what a model call cost: what the provider counted, all of the hold when it did not say."""
+    model = call.current.model
+    return hold if answered.use is None or model is None else spent_of_model(model, answered.use)

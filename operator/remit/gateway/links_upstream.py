@@ -1,0 +1,162 @@
+"""The links between hold and settlement: the secret is added, the call goes out. What came of it is always a value."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from remit.api.names import ANNOTATION_HOSTS
+from remit.api.reasons import CallReason
+from remit.api.toolgrant import Credential
+from remit.core.digest import canonical
+from remit.core.prepare import GrantedTool
+from remit.gateway.answers import AnswerFault
+from remit.gateway.call import Answered, Call, Refused
+from remit.gateway.flights import CutError, interruptible
+from remit.gateway.gate import Gate
+from remit.gateway.jsontext import write
+from remit.gateway.links import objection
+from remit.gateway.mcp_upstream import ToolAnswer, call_body, call_headers, parse_answer
+from remit.gateway.model import call_model
+from remit.ports import (
+    SecretNotReadableError,
+    SecretReader,
+    UpstreamLostError,
+    UpstreamNotSentError,
+    UpstreamRequest,
+)
+
+MAX_SECRET_BYTES: Final = 8192
+
+
+async def add_secret(gate: Gate, call: Call) -> Refused | Answered | None:
+    """Read what the upstream wants to see; a Secret goes only to the hosts that it names itself."""
+    tool = call.current
+    found = await credentials_of(gate.secrets, tool, tool.grant.spec.credentials)
+    if isinstance(found, Refused):
+        return found
+    call.credentials, call.secrets = found
+    return None
+
+
+async def call_upstream(gate: Gate, call: Call) -> Refused | Answered | None:
+    """Make the call, unless its authority went in the meantime; whatever comes of it is the outcome."""
+    if call.credentials is None:
+        raise LookupError("the call's credentials are not known: it must not go out")
+    refused = call.cut or objection(gate, call)
+    if refused is not None:
+        return refused
+    try:
+        with interruptible(call):
+            work = call_tool if call.kind == "tool" else call_model
+            call.answered = await work(gate, call, call.credentials)
+    except CutError as error:
+        call.answered = broken_off(call, error.refused.reason, error.refused.message, sent=error.sent)
+    except UpstreamNotSentError:
+        call.answered = broken_off(call, CallReason.UPSTREAM_UNREACHABLE, "the upstream cannot be reached", sent=False)
+    except TimeoutError:
+        call.answered = broken_off(call, CallReason.UPSTREAM_TIMEOUT, "the upstream did not answer in time", sent=True)
+    except UpstreamLostError as error:
+        call.answered = broken_off(call, CallReason.UPSTREAM_MALFORMED, str(error), sent=True)
+    return None
+
+
+async def call_tool(gate: Gate, call: Call, credentials: dict[str, str]) -> Answered:
+    """Call a tool of an MCP server."""
+    tool = call.current
+    upstream = tool.grant.spec.upstream.mcp
+    if upstream is None or tool.tool is None or call.intent is None:
+        raise LookupError("the call is not one of an MCP tool")
+    key = "" if call.only_reads else call.intent.key
+    request = UpstreamRequest(
+        "POST",
+        upstream.url,
+        call_headers(tool.name, key) | credentials,
+        call_body(tool.name, call.arguments, key),
+        tool.tool.timeout_seconds,
+    )
+    answer = await gate.upstream.send(request)
+    content_type = answer.headers.get("content-type", "")
+    parsed = parse_answer(answer.status, content_type, answer.body, secrets=call.secrets)
+    match parsed:
+        case AnswerFault():
+            return fault(call, parsed)
+        case ToolAnswer():
+            reason = CallReason.UPSTREAM_ERROR if parsed.failed else CallReason.ALLOWED
+            return Answered("error" if parsed.failed else "ok", reason, body=recorded(parsed), result=parsed.result)
+
+
+def recorded(answer: ToolAnswer) -> bytes:
+    """Return an answer's bytes as they are digested and kept."""
+    try:
+        return canonical(answer.result)
+    except ValueError:
+        return write(answer.result)
+
+
+def fault(call: Call, parsed: AnswerFault) -> Answered:
+    """Return the outcome that an unusable answer means."""
+    if parsed.settled or call.only_reads:
+        return Answered("error", parsed.reason, parsed.message)
+    return Answered("unknown", CallReason.OUTCOME_UNKNOWN, parsed.message)
+
+
+def broken_off(call: Call, reason: CallReason, message: str, *, sent: bool) -> Answered:
+    """Return the outcome of a call without an answer."""
+    if sent and not call.only_reads:
+        return Answered("unknown", CallReason.OUTCOME_UNKNOWN, message)
+    return Answered("error", reason, message, acted=sent)
+
+
+async def credentials_of(
+    secrets: SecretReader, tool: GrantedTool, credentials: list[Credential]
+) -> tuple[dict[str, str], tuple[str, ...]] | Refused:
+    """Return the headers that carry the credentials, and their bare values; or why one may not be used."""
+    headers: dict[str, str] = {}
+    values: list[str] = []
+    namespace, target = tool.grant.ref.namespace, host_of(tool)
+    for credential in credentials:
+        where = f"Secret {namespace}/{credential.secret_name}"
+        try:
+            contents = await secrets.read(namespace, credential.secret_name)
+        except SecretNotReadableError as error:
+            return Refused(CallReason.SECRET_NOT_READABLE, str(error))
+        if contents is None:
+            return Refused(CallReason.SECRET_NOT_READABLE, f"{where} is not there")
+        data, annotations = contents
+        if not may_go_to(annotations.get(ANNOTATION_HOSTS, ""), target):
+            message = (
+                f"{where} does not name the host {target}: its owner allows it with "
+                f"kubectl -n {namespace} annotate secret {credential.secret_name} {ANNOTATION_HOSTS}={target}"
+            )
+            return Refused(CallReason.HOST_NOT_ALLOWED, message)
+        value = header_text(data.get(credential.secret_key))
+        if value is None:
+            message = f"{where} has no key {credential.secret_key} whose value fits a header"
+            return Refused(CallReason.SECRET_KEY_MISSING, message)
+        headers[credential.header] = credential.prefix + value
+        values.append(value)
+    return headers, tuple(values)
+
+
+def header_text(content: bytes | None) -> str | None:
+    """Return a Secret's value as a header may carry it, without the line's end that files have."""
+    if content is None or len(content) > MAX_SECRET_BYTES:
+        return None
+    text = content.decode("latin-1").rstrip("\r\n")
+    return text if text and text.isascii() and text.isprintable() else None
+
+
+def host_of(tool: GrantedTool) -> str:
+    """Return host:port of the tool's upstream."""
+    upstream = tool.grant.spec.upstream
+    url = upstream.mcp.url if upstream.mcp is not None else upstream.model.base_url if upstream.model else ""
+    parts = urlsplit(url)
+    return f"{parts.hostname or ''}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def may_go_to(hosts: str, target: str) -> bool:
+    """Tell whether the annotation names the target: HOST for any port of it, or HOST:PORT."""
+    host = target.rpartition(":")[0]
+    named = {entry.strip().lower() for entry in hosts.split(",")}
+    return target in named or host in named
