@@ -4,12 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from remit.cli import cluster, images
+from remit.cli.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 TARGET = re.compile(r"^([a-z0-9-]+):.*## ", re.MULTILINE)
 MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]*)\b")
-FENCE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
+REMIT = re.compile(r"(?:^|[\s`/])remit ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
+GROUPS = {"cluster": cluster.app, "images": images.app}
+FENCE = re.compile(r"```.*?```|`[^`]*`|^ {4}[^\n]*$", re.DOTALL | re.MULTILINE)
 
 
 def documents() -> list[Path]:
@@ -43,6 +49,16 @@ def test_make_targets_exist(path: Path) -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
     named = {name for code in FENCE.findall(path.read_text()) for name in MAKE.findall(code)}
     assert named <= targets
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_exist(path: Path) -> None:
+    named = [call for code in FENCE.findall(path.read_text()) for call in REMIT.findall(code)]
+    unknown = {command for command, _ in named if command not in COMMANDS}
+    for command, inner in named:
+        if command in GROUPS and inner and inner not in getattr(get_command(GROUPS[command]), "commands", {}):
+            unknown.add(f"{command} {inner}")
+    assert not unknown
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
