@@ -116,7 +116,7 @@ class Agents:
         """Write the status; a count of runs alone is written now and then only, for each write costs."""
         now, before = self._clock.now(), world.agent.get("status") or {}
         looks = [moment for moment in _ends_of_grants(world) if moment > now]
-        due = self._counted_at.get(key, float("-inf")) + COUNT_SECONDS
+        due = self._counted_at.setdefault(key, now) + COUNT_SECONDS
         if is_written(before, status, _FIELDS) and before.get("activeRuns", 0) != status["activeRuns"] and now < due:
             return min([due, *looks])
         written = await self._hands.write_status(world.agent, status, (*_FIELDS, "activeRuns"))

@@ -1,0 +1,393 @@
+"""The course of a run, from its first event to its pod's end, on a fake cluster."""
+
+from typing import Any
+
+import pytest
+from tests.support.controlled import (
+    ACCOUNT,
+    AGENT,
+    AGENT_POLICY,
+    DENY,
+    POD,
+    RUN,
+    Controlled,
+    a_team,
+)
+from tests.support.objects import NAMESPACE, a_grant, a_policy, a_run, an_agent
+
+from remit.core.plan import matches
+from remit.ports import ClusterError
+
+RUNNING = {"phase": "Running"}
+
+
+def ended(code: int = 1, at: str = "2026-11-21T12:00:00Z") -> dict[str, Any]:
+    state = {"terminated": {"exitCode": code, "reason": "Error", "finishedAt": at}}
+    return {
+        "phase": "Failed" if code else "Succeeded",
+        "containerStatuses": [{"name": "harness", "image": "i", "state": state}],
+    }
+
+
+async def started(**spec: Any) -> Controlled:
+    team = await a_team()
+    await team.apply(a_run(**spec))
+    await team.say(POD, **RUNNING)
+    assert team.status()["reason"] == "Running", team.status()
+    return team
+
+
+async def test_a_run_gets_its_pod_in_one_create_and_one_status() -> None:
+    team = await a_team()
+    before = len(team.cluster.writes)
+
+    await team.apply(a_run())
+
+    writes = [write for write in team.cluster.writes[before:] if not write.startswith("create Event")]
+    assert writes == ["create Pod dispute-1-1", "status AgentRun dispute-1"]
+    pod = team.cluster.objects[POD]
+    assert team.status()["reason"] == "Starting"
+    assert team.status()["pod"] == {"name": "dispute-1-1", "uid": pod["metadata"]["uid"]}
+    assert team.status()["revision"] == team.status(AGENT)["revision"]
+
+
+async def test_a_whole_run_costs_four_writes_of_the_controller() -> None:
+    team = await a_team()
+    before = len(team.cluster.writes)
+
+    await team.apply(a_run())
+    await team.say(POD, **RUNNING)
+    await team.say(RUN, outcome={"reason": "Succeeded", "message": "the agent handed in a result"})
+
+    writes = [write for write in team.cluster.writes[before:] if not write.startswith("create Event")]
+    assert writes == ["create Pod dispute-1-1", *["status AgentRun dispute-1"] * 3]
+
+
+async def test_what_has_not_changed_is_not_written_again() -> None:
+    team = await started()
+    before = len(team.cluster.writes)
+
+    team.restart()
+    await team.settle()
+
+    assert team.cluster.writes[before:] == []
+
+
+async def test_a_run_that_succeeded_is_ready_and_keeps_its_pod_for_its_time() -> None:
+    team = await started(ttlSecondsAfterFinished=60)
+    await team.say(RUN, outcome={"reason": "Succeeded", "message": "done"})
+
+    assert team.condition(RUN, "Succeeded")["status"] == "True"
+    assert team.condition(RUN, "Ready")["status"] == "True"
+    assert team.has(POD)
+    await team.later(61)
+    assert not team.has(POD)
+    assert team.has(RUN)
+
+
+@pytest.mark.parametrize(
+    "reason", ["Failed", "PolicyViolation", "BudgetExhausted", "OutcomeUnknown", "Revoked", "DeadlineExceeded"]
+)
+async def test_the_gateways_word_is_the_runs_end(reason: str) -> None:
+    team = await started()
+    await team.say(RUN, outcome={"reason": reason, "message": "as the ledger says"})
+
+    assert team.status()["reason"] == reason
+    assert team.condition(RUN, "Stalled")["status"] == "True"
+    assert team.condition(RUN, "Finished")["message"] == "as the ledger says"
+
+
+async def test_a_finished_run_stays_as_it_is() -> None:
+    team = await started()
+    await team.say(RUN, outcome={"reason": "Succeeded", "message": "done"})
+    await team.change(RUN, desired="Terminated")
+    await team.change(AGENT, lifecycle="Suspended")
+
+    assert team.status()["reason"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"requester": None}, "nobody is named as requester"),
+        ({"purpose": "marketing"}, "purpose marketing is not one of agent teller"),
+        ({"unknown": 1}, "the spec is not valid: unknown"),
+    ],
+)
+async def test_what_is_not_allowed_is_denied_without_a_pod(change: dict[str, Any], words: str) -> None:
+    team = await a_team()
+    await team.apply(a_run(**change))
+
+    assert team.status()["reason"] == "Denied"
+    assert words in team.condition(RUN, "Ready")["message"]
+    assert not team.has(POD)
+
+
+@pytest.mark.parametrize("lifecycle", ["Draft", "Suspended", "Retired"])
+async def test_an_agent_that_is_not_active_has_its_runs_denied(lifecycle: str) -> None:
+    team = Controlled()
+    await team.apply(a_policy(), a_grant(), an_agent(lifecycle=lifecycle), a_run())
+
+    assert team.status()["reason"] == "Denied"
+    assert lifecycle in team.condition(RUN, "Ready")["message"]
+
+
+async def test_a_run_waits_for_its_agent_and_starts_when_it_comes() -> None:
+    team = Controlled()
+    await team.apply(a_run())
+    assert team.status()["reason"] == "Pending"
+    assert "does not exist yet" in team.condition(RUN, "Ready")["message"]
+
+    await team.apply(a_policy(), a_grant(), an_agent())
+
+    assert team.status()["reason"] == "Starting"
+
+
+async def test_a_run_whose_agent_never_comes_ends_at_its_deadline() -> None:
+    team = Controlled()
+    await team.apply(a_run(deadlineSeconds=60))
+    await team.later(61)
+
+    assert team.status()["reason"] == "DeadlineExceeded"
+    assert "agent teller does not exist yet" in team.condition(RUN, "Ready")["message"]
+
+
+async def test_a_run_waits_while_its_agent_has_no_policy() -> None:
+    team = Controlled()
+    await team.apply(a_grant(), an_agent(), a_run())
+
+    assert team.status()["reason"] == "Pending"
+    assert "NoPolicy" in team.condition(RUN, "Ready")["message"]
+
+
+@pytest.mark.parametrize("place", [DENY, AGENT_POLICY, ACCOUNT])
+async def test_no_pod_is_made_while_something_that_protects_it_is_missing(place: tuple[str, str, str]) -> None:
+    team = await a_team()
+    team.cluster.refusals[f"apply {place[0]}"] = ClusterError("busy", "TooManyRequests", 429)
+    await team.delete(place)
+    await team.apply(a_run())
+    assert not team.has(POD)
+    assert place[2] in team.condition(RUN, "Ready")["message"]
+
+    team.cluster.refusals.clear()
+    await team.later(120)
+
+    assert team.has(place)
+    assert team.has(POD)
+
+
+async def test_a_run_waits_for_the_gateways_service() -> None:
+    team = await a_team()
+    service = team.cluster.objects.pop(("Service", "remit-system", "remit-gateway"))
+    await team.apply(a_run())
+    assert "Service remit-system/remit-gateway" in team.condition(RUN, "Ready")["message"]
+
+    team.cluster.put(service)
+    await team.later(6)
+
+    assert team.status()["reason"] == "Starting"
+
+
+async def test_terminated_ends_at_once_and_takes_the_pod() -> None:
+    team = await started()
+    await team.change(RUN, desired="Terminated")
+
+    assert team.status()["reason"] == "Cancelled"
+    assert not team.has(POD)
+
+
+async def test_stopped_leaves_time_for_the_hand_over() -> None:
+    team = await started()
+    await team.change(RUN, desired="Stopped")
+    assert team.status()["reason"] == "Running"
+    assert team.condition(RUN, "Stopping")["status"] == "True"
+    team.restart()
+    await team.later(29)
+    assert team.has(POD)
+
+    await team.later(2)
+
+    assert team.status()["reason"] == "Cancelled"
+    assert not team.has(POD)
+
+
+async def test_stopped_with_a_hand_over_ends_by_the_gateways_word() -> None:
+    team = await started()
+    await team.change(RUN, desired="Stopped")
+    await team.say(RUN, outcome={"reason": "Cancelled", "message": "stopped; the partial result is kept"})
+
+    assert team.condition(RUN, "Finished")["message"] == "stopped; the partial result is kept"
+    assert team.condition(RUN, "Stopping") == {}
+
+
+async def test_a_run_that_is_stopped_before_it_starts_is_cancelled() -> None:
+    team = Controlled()
+    await team.apply(a_run(desired="Stopped"))
+
+    assert team.status()["reason"] == "Cancelled"
+
+
+async def test_the_deadline_ends_a_run_and_takes_the_pod() -> None:
+    team = await started(deadlineSeconds=100)
+    await team.later(99)
+    assert team.status()["reason"] == "Running"
+
+    await team.later(1)
+
+    assert team.status()["reason"] == "DeadlineExceeded"
+    assert not team.has(POD)
+
+
+@pytest.mark.parametrize("lifecycle", ["Suspended", "Retired", "Draft"])
+async def test_an_agent_taken_back_under_way_revokes_its_runs(lifecycle: str) -> None:
+    team = await started()
+    await team.change(AGENT, lifecycle=lifecycle)
+
+    assert team.status()["reason"] == "Revoked"
+    assert not team.has(POD)
+
+
+async def test_a_deleted_agent_revokes_its_runs_though_one_of_its_name_comes_back() -> None:
+    team = await started()
+    team.clock.seconds += 5
+    team.cluster.remove(AGENT)
+    await team.apply(an_agent())
+
+    assert team.status()["reason"] == "Revoked"
+    assert not team.has(POD)
+
+
+async def test_losing_every_policy_revokes_the_runs() -> None:
+    team = await started()
+    await team.delete(("Policy", NAMESPACE, "rules"))
+
+    assert team.status()["reason"] == "Revoked"
+    assert "no Policy is for this agent" in team.condition(RUN, "Ready")["message"]
+
+
+@pytest.mark.parametrize("change", [{"suspended": True}, {"notAfter": "2026-11-21T11:00:00Z"}])
+async def test_the_models_grant_taken_back_revokes_the_run(change: dict[str, Any]) -> None:
+    team = await started()
+    await team.change(("ToolGrant", NAMESPACE, "provider"), **change)
+
+    assert team.status()["reason"] == "Revoked"
+
+
+async def test_a_tools_grant_taken_back_leaves_the_run_going() -> None:
+    team = await started()
+    tools = a_grant("core", upstream={"mcp": {"url": "http://core.example/mcp"}})
+    tools["spec"]["tools"] = [{"name": "read", "risk": "ReadOnly", "inputSchema": {}, "constraints": []}]
+    await team.apply(tools)
+    await team.change(("ToolGrant", NAMESPACE, "core"), suspended=True)
+    await team.delete(("ToolGrant", NAMESPACE, "core"))
+
+    assert team.status()["reason"] == "Running"
+
+
+async def test_a_pod_that_failed_fails_the_run_after_the_gateway_had_its_say() -> None:
+    team = await started()
+    await team.say(POD, **ended(137))
+    assert team.status()["reason"] == "Running"
+
+    await team.later(16)
+
+    assert team.status()["reason"] == "Failed"
+    assert "container harness ended with exit code 137" in team.condition(RUN, "Ready")["message"]
+
+
+async def test_an_exit_code_of_nought_is_no_success() -> None:
+    team = await started()
+    await team.say(POD, **ended(0))
+    await team.later(16)
+
+    assert team.status()["reason"] == "Failed"
+    assert "handed no result in" in team.condition(RUN, "Ready")["message"]
+
+
+async def test_a_pod_that_ended_waits_for_a_gateway_that_is_starting() -> None:
+    team = await started()
+    await team.say(POD, **ended(0))
+    await team.later(10)
+    await team.say(RUN, outcome={"reason": "Succeeded", "message": "done"})
+
+    assert team.status()["reason"] == "Succeeded"
+
+
+async def test_a_pod_that_is_gone_fails_the_run() -> None:
+    team = await started()
+    await team.delete(POD)
+
+    assert team.status()["reason"] == "Failed"
+    assert "the pod is gone" in team.condition(RUN, "Ready")["message"]
+
+
+async def test_an_image_that_cannot_be_pulled_is_said_and_does_not_end_the_run() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    for word in ("ErrImagePull", "ImagePullBackOff"):
+        waiting = {"name": "harness", "image": "nowhere:1", "state": {"waiting": {"reason": word, "message": word}}}
+        await team.say(POD, phase="Pending", containerStatuses=[waiting])
+        before = len(team.cluster.writes) if word == "ErrImagePull" else before
+
+    assert team.status()["reason"] == "Starting"
+    assert "image nowhere:1 cannot be pulled" in team.condition(RUN, "Ready")["message"]
+    assert len(team.cluster.writes) == before
+
+
+async def test_a_node_without_room_is_said() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: cpu"}
+    await team.say(POD, phase="Pending", conditions=[full])
+
+    assert team.condition(RUN, "Ready")["message"] == "no node has room for the pod: 0/1 nodes: cpu"
+    events = [thing for (kind, _, _), thing in team.cluster.objects.items() if kind == "Event"]
+    assert any("no node has room" in event["message"] for event in events)
+
+
+async def test_a_pod_of_the_name_that_is_not_this_runs_is_never_taken() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    impostor = dict(team.cluster.objects[POD])
+    team.cluster.remove(RUN)
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "somebody"}
+    impostor["metadata"] = {
+        "name": POD[2], "namespace": NAMESPACE, "labels": {"any": "one"}, "ownerReferences": [owner]
+    }  # fmt: skip
+    await team.apply(impostor, a_run())
+
+    assert team.status()["reason"] == "Pending"
+    assert "is in the way" in team.condition(RUN, "Ready")["message"]
+
+    team.cluster.remove(POD)
+    await team.later(6)
+    assert team.status()["reason"] == "Starting"
+
+
+async def test_a_pod_that_a_webhook_changed_is_no_sandbox() -> None:
+    team = await a_team()
+
+    def inject(thing: dict[str, Any]) -> None:
+        if thing["kind"] == "Pod":
+            thing["spec"]["containers"].append({"name": "mesh", "image": "mesh:1"})
+
+    team.cluster.alter = inject
+    await team.apply(a_run())
+
+    assert team.status()["reason"] == "Failed"
+    assert "admission webhook" in team.condition(RUN, "Ready")["message"]
+    assert not team.has(POD)
+
+
+async def test_a_new_run_of_the_same_name_gets_a_pod_of_its_own() -> None:
+    team = await started()
+    first = team.cluster.objects[POD]["metadata"]["uid"]
+    await team.delete(RUN)
+    await team.apply(a_run())
+
+    assert team.status()["pod"]["uid"] != first
+
+
+def test_matching_ignores_what_others_added() -> None:
+    assert matches({"a": [{"b": 1}], "c": []}, {"a": [{"b": 1, "x": 2}], "d": 3})
+    assert not matches({"a": []}, {"a": [1]})
