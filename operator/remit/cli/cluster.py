@@ -113,7 +113,7 @@ def logs(component: str, name: Name = None, *, follow: Annotated[bool, typer.Opt
     with _clear_errors():
         path = _cluster(name).log_path(component)
     if not path.exists():
-        sys.stderr.write(f"error: {component} has no log\n")
+        sys.stderr.write(f"error: {component} has no log here: remit cluster up\n")
         raise typer.Exit(1)
     with path.open(errors="replace") as log:
         while True:

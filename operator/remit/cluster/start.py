@@ -21,8 +21,8 @@ from remit.cluster.machine import SEARCH_PATH, Say
 from remit.cluster.processes import Identity, is_alive, kill, load, save, wait_until
 
 READY_SECONDS = 90.0
-GRACE_SECONDS = 20.0
-"""How long a running component may be unwell before it is started anew."""
+GRACE_SECONDS = 8.0
+"""How long a component that ran before may be unwell until it is started anew."""
 START_LIMIT = 3
 PLACERS = 4
 POLL_SECONDS = 0.05
@@ -128,13 +128,12 @@ class Starter:
     def _await_health(self, wanted: Sequence[Component], home: Identity) -> None:
         """Wait until nobody complains; what ended, or stays unwell for long, is started anew."""
         began = time.monotonic()
-        patience = began + GRACE_SECONDS
         while complaints := self._complaints(wanted):
-            if time.monotonic() > began + READY_SECONDS or self._keeps_ending(complaints):
+            waited = time.monotonic() - began
+            if waited > READY_SECONDS or self._keeps_ending(complaints):
                 raise StartError(self._explain(complaints))
-            if time.monotonic() > patience:
+            if waited > GRACE_SECONDS:
                 self._end_stuck(complaints)
-                patience = time.monotonic() + GRACE_SECONDS
             self._start_missing(wanted, home)
             time.sleep(POLL_SECONDS)
 
@@ -142,9 +141,11 @@ class Starter:
         return any(self.starts[name] > START_LIMIT for name in complaints)
 
     def _end_stuck(self, complaints: dict[str, str]) -> None:
+        """End what ran before this pass and still is unwell; what this pass started gets its time."""
         for name, said in complaints.items():
-            self.say(f"{name} is unwell ({said}): starting it anew")
-            kill(load(identity_file(self.settings.layout, name)))
+            if not self.starts[name]:
+                self.say(f"{name} is unwell ({said}): starting it anew")
+                kill(load(identity_file(self.settings.layout, name)))
 
     def _complaints(self, wanted: Iterable[Component]) -> dict[str, str]:
         found = {each.name: self._complaint(each) for each in wanted}

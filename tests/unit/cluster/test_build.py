@@ -1,0 +1,128 @@
+"""What is built, under which name, and what the machine must have for it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remit.cluster import build, machine, recipe, toolchain
+from remit.cluster.commands import run
+from remit.cluster.errors import BuildError, MachineError
+from remit.cluster.machine import Need
+
+PINS = {"k8s/go.mod": "aa", "k8s/go.sum": "bb"}
+
+
+def test_the_same_recipe_has_the_same_name() -> None:
+    assert recipe.digest(PINS, "go1.26.6", "x86_64") == recipe.digest(
+        dict(reversed(PINS.items())), "go1.26.6", "x86_64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pins", "version", "kind"),
+    [
+        ({**PINS, "k8s/go.sum": "cc"}, "go1.26.6", "x86_64"),
+        (PINS, "go1.26.7", "x86_64"),
+        (PINS, "go1.26.6", "aarch64"),
+    ],
+)
+def test_any_other_ingredient_gives_another_name(pins: dict[str, str], version: str, kind: str) -> None:
+    assert recipe.digest(pins, version, kind) != recipe.digest(PINS, "go1.26.6", "x86_64")
+
+
+def test_other_flags_give_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe.digest(PINS, "go1.26.6", "x86_64")
+    monkeypatch.setattr(recipe, "LANES", (recipe.LANES[0],))
+    assert recipe.digest(PINS, "go1.26.6", "x86_64") != before
+
+
+def test_every_product_has_its_pins_with_checksums() -> None:
+    pinned = recipe.pins()
+    wanted = {f"{product.pins}/go.{kind}" for product in recipe.products() for kind in ("mod", "sum")}
+    assert wanted <= pinned.keys()
+
+
+def test_every_module_that_a_go_mod_names_has_a_checksum() -> None:
+    assert not list(unchecked())
+
+
+def unchecked() -> Iterator[str]:
+    for file in recipe.MODULES.glob("*/go.mod"):
+        text, sums = file.read_text(), file.with_suffix(".sum").read_text()
+        replaced = dict(re.findall(r"^(?:replace)?\s*(\S+)(?: v\S+)? => (\S+ v\S+)$", text, re.MULTILINE))
+        for module, version in re.findall(r"^(?:require)?\s+(\S+) (v\S+)", text, re.MULTILINE):
+            named = replaced.get(module, f"{module} {version}")
+            if f"{named} h1:" not in sums and f"{named}/go.mod h1:" not in sums:
+                yield f"{file}: {named}"
+
+
+def test_the_toolchain_is_new_enough_for_every_pin() -> None:
+    texts = [file.read_text() for file in recipe.MODULES.glob("*/go.mod")]
+    wanted = [match.group(1) for text in texts if (match := re.search(r"^go (\S+)$", text, re.MULTILINE))]
+    assert max(tuple(map(int, each.split("."))) for each in wanted) <= toolchain.WANTED
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("go version go1.26.8 linux/amd64", (1, 26, 8)),
+        ("go version go1.27 linux/arm64", (1, 27, 0)),
+        ("go version devel go1.28-abc linux/amd64", (0,)),
+        ("command not found", (0,)),
+    ],
+)
+def test_the_version_of_go_is_read_from_what_it_says(said: str, version: tuple[int, ...]) -> None:
+    assert toolchain.parse_version(said) == version
+
+
+def test_checksums_are_enforced_and_no_other_toolchain_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    monkeypatch.setenv("GONOSUMDB", "*")
+    monkeypatch.setenv("GOSUMDB", "off")
+    environment = build._environment(Path("/cache"), Path("/go/bin/go"))
+    assert "-mod=readonly" in environment["GOFLAGS"].split()
+    assert environment["GOTOOLCHAIN"] == "local"
+    assert not environment.keys() & {"GONOSUMDB", "GOSUMDB", "GOFLAGS_EXTRA"}
+
+
+def test_progress_counts() -> None:
+    lines: list[str] = []
+    progress = build.Progress(lines.append, 12)
+    progress.tell("kubelet", 14.2)
+    progress.tell("etcd", 0.4)
+    assert lines == ["[ 1/12] kubelet … 14 s", "[ 2/12] etcd … 0 s"]
+
+
+def test_what_is_missing_is_named_with_the_command_that_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    missing = Need("no-such-package", program="no-such-program")
+    with pytest.raises(MachineError, match=r"sudo apt-get install .*no-such-package"):
+        machine.require([missing, Need("coreutils", program="env")], print)
+
+
+def test_nothing_is_installed_when_nothing_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    machine.require([Need("coreutils", program="env")], print)
+    assert capsys.readouterr().out == ""
+
+
+def test_without_root_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(MachineError, match="sudo"):
+        machine.require_root()
+
+
+@pytest.mark.parametrize(("mask", "has"), [("000001fffeffffff", False), ("000001ffffffffff", True), ("0", False)])
+def test_a_capability_is_a_bit_of_the_effective_set(mask: str, *, has: bool) -> None:
+    assert machine.has_capability(machine.CAP_SYS_RESOURCE, f"CapPrm:\tff\nCapEff:\t{mask}\n") is has
+
+
+def test_a_program_that_fails_says_why() -> None:
+    with pytest.raises(BuildError, match="no-such-file"):
+        run("ls", "no-such-file", error=BuildError)
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(BuildError, match="no-such-program is not on this machine"):
+        run("no-such-program", error=BuildError)
