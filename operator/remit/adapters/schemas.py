@@ -75,7 +75,7 @@ def _line(fault: jsonschema_rs.ValidationError) -> str:
     """Say where and what; names of unexpected properties are shown cut, values never."""
     place = ".".join(("arguments", *(str(part)[:_MAX_NAME_CHARACTERS] for part in fault.instance_path)))
     if fault.kind.name in {"additionalProperties", "unevaluatedProperties"}:
-        names = [str(name)[:_MAX_NAME_CHARACTERS] for name in fault.kind.as_dict()["unexpected"]]
+        names = sorted(str(name)[:_MAX_NAME_CHARACTERS] for name in fault.kind.as_dict()["unexpected"])
         shown = ", ".join(names[:_MAX_NAMES])
         return f"{place}: unexpected: {shown}"[:_MAX_LINE_CHARACTERS]
     if fault.kind.name == "propertyNames":
