@@ -84,7 +84,7 @@ class FakeCluster:
 
         return self.write("create", place, make)
 
-    async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:  # noqa: PLR0917 - the port's
         place = (kind, namespace, name)
 
         def remove() -> Object:
@@ -160,7 +160,6 @@ class FakeCluster:
 
     def stored(self, place: Place, thing: Object) -> Object:
         """Store a state; an equal one is no change."""
-        kind, namespace, _ = place
         known = self.objects.get(place)
         self.require_possible(place, thing)
         whole = copy.deepcopy(thing)
@@ -172,7 +171,7 @@ class FakeCluster:
             if whole == known:
                 return known
         self.version += 1
-        metadata.setdefault("uid", f"uid-{kind}-{metadata['name']}-{self.version}")
+        metadata.setdefault("uid", f"uid-{place[0]}-{place[2]}-{self.version}")
         metadata.setdefault("creationTimestamp", self.now())
         metadata.setdefault("generation", 1)
         metadata["resourceVersion"] = str(self.version)

@@ -1,0 +1,135 @@
+"""Whatever is deleted, in whatever order, and wherever the controller dies: no pod is left uncovered."""
+
+from itertools import permutations
+
+import pytest
+from tests.support.controlled import ACCOUNT, AGENT, AGENT_POLICY, DENY, POD, RUN, Controlled, a_team
+from tests.support.fake_cluster import CrashedError, CrashPlan, Place
+from tests.support.objects import NAMESPACE, a_grant, a_namespace, a_policy, a_run, an_agent
+
+from remit.ports import ClusterError
+
+
+def covered(team: Controlled) -> bool:
+    """Tell whether every pod of the namespace stands under the standing policy."""
+    return team.has(DENY) or not team.has(POD)
+
+
+def leaving(team: Controlled) -> dict[str, object]:
+    namespace = a_namespace()
+    namespace["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+    return namespace
+
+
+@pytest.mark.parametrize("order", list(permutations([AGENT, DENY, AGENT_POLICY, ACCOUNT, RUN], 3)), ids=str)
+async def test_deleting_in_any_order_leaves_no_pod_uncovered(order: tuple[Place, ...]) -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    for place in order:
+        if team.has(place):
+            await team.delete(place)
+        assert covered(team)
+
+
+async def test_the_standing_policy_outlives_the_agent() -> None:
+    team = await a_team()
+    await team.delete(AGENT)
+
+    assert team.has(DENY)
+    assert not team.has(AGENT_POLICY)
+
+
+async def test_where_the_standing_policy_cannot_be_the_pods_go() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    await team.apply(leaving(team))
+    assert team.has(POD)
+
+    await team.delete(DENY)
+
+    assert not team.has(POD)
+
+
+async def test_a_refusal_of_the_standing_policy_takes_the_pods() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    team.cluster.refusals["apply NetworkPolicy"] = ClusterError("no", "Forbidden", 403)
+    await team.delete(DENY)
+
+    assert not team.has(POD)
+
+
+async def test_an_apiserver_that_is_away_for_a_moment_costs_no_run() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    team.cluster.refusals["apply NetworkPolicy"] = ClusterError("away", "Unreachable", 0)
+    await team.delete(DENY)
+    team.cluster.refusals.clear()
+    await team.later(1)
+
+    assert team.has(DENY)
+    assert team.has(POD)
+
+
+async def live_through(team: Controlled, crash: CrashPlan) -> bool:
+    """Take a team from nothing to a finished run; tell whether the crash came."""
+    team.cluster.crash = crash
+    crashed = False
+    acts = (
+        lambda: team.apply(a_policy(), a_grant(), an_agent(), a_run()),
+        lambda: team.say(POD, phase="Running"),
+        lambda: team.say(RUN, outcome={"reason": "Succeeded", "message": "done"}),
+        lambda: team.later(301),
+    )
+    for act in acts:
+        try:
+            await act()
+        except CrashedError:
+            crashed, team.cluster.crash = True, CrashPlan()
+            team.restart()
+            await team.settle()
+        assert covered(team)
+    return crashed
+
+
+async def writes_of_a_whole_life() -> int:
+    team = Controlled()
+    await live_through(team, CrashPlan())
+    return len(team.cluster.writes)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_at_any_write_is_made_good(*, after: bool) -> None:
+    total = await writes_of_a_whole_life()
+    assert total >= 12
+    for number in range(1, total + 1):
+        team = Controlled()
+        assert await live_through(team, CrashPlan(number, after=after)), number
+        assert team.status(RUN)["reason"] == "Succeeded", number
+        assert team.status(AGENT)["conditions"][0]["status"] == "True", number
+        assert not team.has(POD), number
+        pods = [write for write in team.cluster.writes if write.startswith("create Pod")]
+        assert set(pods) == {"create Pod dispute-1-1"}, number
+
+
+async def test_a_pod_of_a_crash_is_taken_over_not_made_twice() -> None:
+    team = await a_team()
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 1, after=True)
+    with pytest.raises(CrashedError):
+        await team.apply(a_run())
+    first = team.cluster.objects[POD]["metadata"]["uid"]
+    assert "pod" not in team.status()
+
+    team.cluster.crash = CrashPlan()
+    team.restart()
+    await team.settle()
+
+    assert team.status()["pod"]["uid"] == first
+
+
+async def test_a_namespace_without_agents_is_left_alone() -> None:
+    team = Controlled()
+    await team.apply(a_namespace("quiet"))
+
+    assert not team.has(("NetworkPolicy", "quiet", DENY[2]))
+    assert NAMESPACE != "quiet"

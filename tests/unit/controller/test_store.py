@@ -1,0 +1,56 @@
+"""What was seen: the newest of each object, whatever order things arrive in."""
+
+from typing import Any
+
+from remit.controller.store import Key, Store
+
+KEY = Key("Pod", "bank", "one")
+
+
+def pod(version: int, uid: str = "u", name: str = "one") -> dict[str, Any]:
+    return {"metadata": {"namespace": "bank", "name": name, "uid": uid, "resourceVersion": str(version)}}
+
+
+def test_an_older_state_does_not_replace_a_newer_one() -> None:
+    store = Store()
+    store.put("Pod", pod(5))
+    store.put("Pod", pod(4))
+
+    assert store.get(KEY) == pod(5)
+
+
+def test_a_late_answer_does_not_bring_back_what_is_gone() -> None:
+    store = Store()
+    store.put("Pod", pod(5))
+    store.drop("Pod", pod(7))
+    store.put("Pod", pod(6))
+
+    assert store.get(KEY) is None
+
+
+def test_what_left_a_selection_can_come_back_into_it() -> None:
+    store = Store()
+    store.put("Pod", pod(5))
+    store.drop("Pod", pod(6))
+    store.put("Pod", pod(7))
+
+    assert store.get(KEY) == pod(7)
+
+
+def test_the_end_of_an_old_object_does_not_take_the_new_one_of_its_name() -> None:
+    store = Store()
+    store.put("Pod", pod(9, "new"))
+    store.drop("Pod", pod(8, "old"))
+
+    assert store.get(KEY) == pod(9, "new")
+
+
+def test_a_list_shows_what_a_watch_missed() -> None:
+    store = Store()
+    store.put("Pod", pod(1, "gone", "gone"))
+    store.put("Pod", pod(20, "young", "young"))
+    told = store.replace("Pod", [pod(3)], 10)
+
+    assert [thing["metadata"]["name"] for thing in told] == ["gone", "one"]
+    assert {thing["metadata"]["name"] for thing in store.all("Pod")} == {"one", "young"}
+    assert store.replace("Pod", [pod(3), pod(20, "young", "young")], 20) == []
