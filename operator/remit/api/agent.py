@@ -39,7 +39,7 @@ class HarnessRuntime(ApiModel):
 class ContainerRuntime(ApiModel):
     """Any image; a sidecar on 127.0.0.1 speaks to the gateway for it."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
     """Image reference, by digest unless a policy allows tags."""
     command: Annotated[
         list[Annotated[str, Field(max_length=4096)]] | None, Field(max_length=64, json_schema_extra=LIST_ATOMIC)

@@ -1,8 +1,9 @@
 """The base of every kind's model, and the field types that all kinds share."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 GROUP = "remit.dev"
@@ -62,6 +63,15 @@ def validations(*rules: dict[str, str]) -> dict[str, Any]:
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
+RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+
+
+def _real_moment(text: str) -> str:
+    """The apiserver refuses the 30th of February, too."""
+    datetime.fromisoformat(text)
+    return text
+
+
 AgentName = Annotated[str, Field(min_length=1, max_length=50, pattern=DNS_LABEL)]
 """Agents are at most 50 characters, so that the names of their children fit into a label."""
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
@@ -71,9 +81,13 @@ ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-
 Purpose = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4096)]
 Message = Annotated[str, Field(min_length=1, max_length=512)]
-HttpUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+HttpUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+(/[!$-;=@-~]*)?$")]
 """A URL without user info, query and fragment: none of them is the grant's business."""
-Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[
+    str,
+    Field(max_length=32, pattern=RFC3339, json_schema_extra={"format": "date-time"}),
+    AfterValidator(_real_moment),
+]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 MicroUSD = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]

@@ -124,7 +124,7 @@ def test_a_tenant_makes_no_floor_for_others(kube: Kube, namespace: str) -> None:
 
 def test_a_policy_does_not_become_a_floor_later(kube: Kube, namespace: str) -> None:
     kube.create(f"{APIS}/{namespace}/policies", manifest("policies", "plain"))
-    change = {"spec": {"namespaceSelector": {}}}
+    change: dict[str, Any] = {"spec": {"namespaceSelector": {}}}
     assert kube.acting_as("alice", ADMIN).patch(f"{APIS}/{namespace}/policies/plain", change).code == 403
 
 

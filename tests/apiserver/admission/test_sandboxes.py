@@ -122,7 +122,7 @@ def test_nobody_deletes_what_closes_a_sandbox(kube: Kube, sandbox: str, user: st
 
 @pytest.mark.parametrize("user", [*PEOPLE, *CLEANERS])
 def test_nobody_opens_what_closes_a_sandbox(kube: Kube, sandbox: str, user: str) -> None:
-    change = {"spec": {"egress": [{}]}}
+    change: dict[str, Any] = {"spec": {"egress": [{}]}}
     assert refused(kube.acting_as(user, ADMIN).patch(policies(sandbox, STANDING), change), CLOSED)
 
 
