@@ -6,11 +6,13 @@ from remit.adapters.signing import CheckpointSigner
 from remit.adapters.sqlite_schema import Connection
 from remit.core.evidence import bundles_named
 from remit.core.merkle import Frontier, append, frontier_of, inclusion_proof, leaf_hash, node_hash
-from remit.core.notes import NoteError, parse_checkpoint, parse_note
+from remit.core.notes import parse_checkpoint, parse_note
 from remit.ports import LedgerUnavailableError, LogEntry, RunExport
 
 TILE_LEVELS = 8
 """A tile is a perfect subtree of 256 (C2SP tlog-tiles)."""
+
+ALTERED = "it was altered outside"
 
 
 class StoredNodes:
@@ -59,16 +61,25 @@ class SqliteLog:
 
     def load(self) -> None:
         """Read the log's state, and refuse one that its own checkpoint does not cover."""
+        try:
+            self._load()
+        except (TypeError, ValueError, LookupError) as error:
+            raise LedgerUnavailableError(f"the ledger's evidence cannot be read, {ALTERED}: {error}") from error
+        if not self._signed_by_this_key():
+            self.seal()
+
+    def _load(self) -> None:
+        """Read size, frontier and checkpoint, and compare them."""
         size = self._connection.execute("SELECT coalesce(max(position) + 1, 0) FROM entries").fetchone()[0]
         self.frontier = frontier_of(size, StoredNodes(self._connection))
         row = self._connection.execute("SELECT note FROM checkpoints").fetchone()
         self.note = row[0] if row else ""
+        if not row and size:
+            raise LedgerUnavailableError(f"the ledger holds evidence but no checkpoint: {ALTERED}")
         if row:
-            self._require_covered()
-        elif size:
-            raise LedgerUnavailableError("the ledger holds evidence but no checkpoint: it was altered outside")
-        if not self._signed_by_this_key():
-            self.seal()
+            head = parse_checkpoint(parse_note(self.note)[0])
+            if (head.size, head.root) != (size, self.frontier.root()):
+                raise LedgerUnavailableError(f"the ledger's evidence does not match its checkpoint: {ALTERED}")
 
     def append(self, run_uid: str, body: bytes) -> int:
         """Add a leaf and return its index."""
@@ -90,15 +101,6 @@ class SqliteLog:
         """Tell whether the checkpoint is there and under the key in use, which may have been rotated."""
         own = (self._signer.verifier.name, self._signer.verifier.key_id())
         return bool(self.note) and any((line.name, line.key_id) == own for line in parse_note(self.note)[1])
-
-    def _require_covered(self) -> None:
-        """Raise unless the checkpoint is of exactly this tree."""
-        try:
-            checkpoint = parse_checkpoint(parse_note(self.note)[0])
-        except NoteError as error:
-            raise LedgerUnavailableError(f"the ledger's checkpoint cannot be read: {error}") from error
-        if (checkpoint.size, checkpoint.root) != (self.frontier.size, self.frontier.root()):
-            raise LedgerUnavailableError("the ledger's evidence does not match its checkpoint: it was altered outside")
 
 
 def export_run(connection: Connection, run_uid: str) -> RunExport:
