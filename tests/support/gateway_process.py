@@ -18,6 +18,7 @@ from socket import create_server, socket
 from typing import Any
 
 import aiohttp
+import uvloop
 from tests.support.fake_authority import TOKEN, FakeCluster, a_pod, a_policy, a_review, a_secret, admit, an_agent
 from tests.support.memory_ledger import MemoryLedger, signer_for_tests
 from tests.support.polling import eventually, eventually_async
@@ -221,4 +222,5 @@ async def _main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main(Path(sys.argv[1])))

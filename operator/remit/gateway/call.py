@@ -82,6 +82,8 @@ class Caller:
     """Who calls: the run of the pod of the token, and the two bundles that its calls must pass."""
 
     run: Run
+    stored: Mapping[str, Any] = field(repr=False)
+    """The run's object as it was when all this was found out."""
     pod_uid: str
     facts: RunFacts
     limits: Limits

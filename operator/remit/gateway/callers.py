@@ -41,7 +41,7 @@ class Callers:
         self._authority = authority
         self._identity = identity
         self._check_peer = check_peer
-        self._kept: dict[str, tuple[object, Caller]] = {}
+        self._kept: dict[str, Caller] = {}
         authority.listen(self._forget)
 
     async def authenticate(self, token: str) -> PodIdentity | Refused:
@@ -79,6 +79,8 @@ class Callers:
             return None
         run = call.caller.run
         stored = self._authority.store.get(RUN, run.namespace, run.name)
+        if stored is call.caller.stored:
+            return None
         if stored is None or stored["metadata"]["uid"] != run.uid or pod_uid_of(stored) != call.caller.pod_uid:
             return Refused(CallReason.RUN_NOT_ACTIVE, "the run is gone")
         return not_active(run_of(stored))
@@ -96,15 +98,14 @@ class Callers:
         live = self._authority.live(namespace, stored["spec"]["agent"])
         revision = (stored.get("status") or {}).get("revision") or {}
         pinned = self._authority.pinned(namespace, revision)
-        mark = (stored["metadata"].get("resourceVersion"), id(stored), id(live), id(pinned))
         kept = self._kept.get(uid)
-        if kept is not None and kept[0] == mark:
-            return kept[1]
+        if kept is not None and kept.stored is stored and kept.live is live and kept.pinned is pinned:
+            return kept
         caller = gathered(stored, pod_uid, pinned, live)
         if isinstance(caller, Caller):
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
-            self._kept[uid] = mark, caller
+            self._kept[uid] = caller
         return caller
 
     def _forget(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
@@ -166,6 +167,7 @@ def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> 
         return Refused(CallReason.BUNDLE_MISSING, message, recorded=False)
     return Caller(
         run=run,
+        stored=stored,
         pod_uid=pod_uid,
         facts=facts_of(run, pinned),
         limits=limits_for(run, pinned, live),

@@ -38,8 +38,8 @@ async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
         return Answered("ok", CallReason.ALLOWED, body=held.answer)
     if isinstance(held, InFlight):
         return await settle_orphan(gate, call)
-    call.intent, call.max_tokens = held.intent, held.max_tokens
-    note(gate, call, held.record)
+    call.intent, call.max_tokens, call.record = held.intent, held.max_tokens, held.record
+    gate.memory.note_record(held.record)
     remembered = gate.memory.known(call.run.uid)
     if remembered is not None:
         remembered.note_call(held.intent)

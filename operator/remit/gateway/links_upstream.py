@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -114,7 +115,7 @@ async def credentials_of(
     """Return the headers that carry the credentials, and their bare values; or why one may not be used."""
     headers: dict[str, str] = {}
     values: list[str] = []
-    namespace, target = tool.grant.ref.namespace, host_of(tool)
+    namespace, target = tool.grant.ref.namespace, host_of(url_of(tool))
     for credential in credentials:
         where = f"Secret {namespace}/{credential.secret_name}"
         try:
@@ -147,14 +148,20 @@ def header_text(content: bytes | None) -> str | None:
     return text if text and text.isascii() and text.isprintable() else None
 
 
-def host_of(tool: GrantedTool) -> str:
-    """Return host:port of the tool's upstream."""
+def url_of(tool: GrantedTool) -> str:
+    """Return the URL of the tool's upstream."""
     upstream = tool.grant.spec.upstream
-    url = upstream.mcp.url if upstream.mcp is not None else upstream.model.base_url if upstream.model else ""
+    return upstream.mcp.url if upstream.mcp is not None else upstream.model.base_url if upstream.model else ""
+
+
+@lru_cache(maxsize=1024)
+def host_of(url: str) -> str:
+    """Return host:port of a URL."""
     parts = urlsplit(url)
     return f"{parts.hostname or ''}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
+@lru_cache(maxsize=1024)
 def may_go_to(hosts: str, target: str) -> bool:
     """Tell whether the annotation names the target: HOST for any port of it, or HOST:PORT."""
     host = target.rpartition(":")[0]
