@@ -20,7 +20,7 @@ from remit.cluster import machine, recipe, toolchain
 from remit.cluster.commands import SHOWN_BYTES, run
 from remit.cluster.errors import BuildError
 from remit.cluster.machine import SEARCH_PATH, Say
-from remit.cluster.recipe import Product
+from remit.cluster.recipe import Lanes, Product
 
 CRDS = "calico-crds.json"
 PARTIAL = ".partial-"
@@ -42,9 +42,9 @@ class Progress:
             self.say(f"[{self.done:>2}/{self.total}] {name} … {seconds:.0f} s")
 
 
-def products_folder(cache: Path, version: str) -> Path:
+def products_folder(cache: Path, lanes: Lanes, version: str) -> Path:
     """Name the folder of finished products."""
-    named = recipe.digest(recipe.pins(), version, platform.machine())
+    named = recipe.digest(lanes, recipe.pins(lanes), version, platform.machine())
     return cache / "cluster" / named
 
 
@@ -56,16 +56,17 @@ def ensure(cache: Path, say: Say) -> Path:
         MachineError: a tool for building is missing and cannot be installed.
 
     """
+    lanes = recipe.lanes(sandboxed=machine.can_sandbox())
     known = toolchain.find(cache)
-    if known is not None and (there := products_folder(cache, known[1])).exists():
+    if known is not None and (there := products_folder(cache, lanes, known[1])).exists():
         return there
     (cache / "cluster").mkdir(parents=True, exist_ok=True)
     with _only_builder(cache / "cluster", say):
         go, version = known or toolchain.find_or_fetch(cache, say)
-        target = products_folder(cache, version)
+        target = products_folder(cache, lanes, version)
         if not target.exists():
             machine.require(machine.TO_BUILD, say)
-            _build(cache, go, target, say)
+            _build(Order(cache, go, lanes, say), target)
     return target
 
 
@@ -86,24 +87,31 @@ def _only_builder(folder: Path, say: Say) -> Iterator[None]:
         os.close(handle)
 
 
-def _build(cache: Path, go: Path, target: Path, say: Say) -> None:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be built, by which compiler."""
+
+    cache: Path
+    go: Path
+    lanes: Lanes
+    say: Say
+
+
+def _build(order: Order, target: Path) -> None:
     began = time.monotonic()
-    say("building the cluster's programs from source: some minutes, this once")
+    order.say("building the cluster's programs from source: some minutes, this once")
     partial = target.with_name(f"{PARTIAL}{target.name}")
     (partial / "bin").mkdir(parents=True)
     shutil.copytree(recipe.MODULES, partial / "modules")
-    workshop = Workshop(go, partial, _environment(cache, go), Progress(say, _count()))
-    with ThreadPoolExecutor(len(recipe.LANES)) as lanes:
-        for finished in [lanes.submit(workshop.build_all, lane) for lane in recipe.LANES]:
+    progress = Progress(order.say, len(recipe.products(order.lanes)))
+    workshop = Workshop(order.go, partial, _environment(order.cache, order.go), progress)
+    with ThreadPoolExecutor(len(order.lanes)) as beside:
+        for finished in [beside.submit(workshop.build_all, lane) for lane in order.lanes]:
             finished.result()
     workshop.keep_crds()
     shutil.rmtree(partial / "modules")
     partial.rename(target)
-    say(f"built in {time.monotonic() - began:.0f} s")
-
-
-def _count() -> int:
-    return len(recipe.products())
+    order.say(f"built in {time.monotonic() - began:.0f} s")
 
 
 def _environment(cache: Path, go: Path) -> dict[str, str]:

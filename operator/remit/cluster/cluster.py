@@ -91,6 +91,8 @@ class Cluster:
         with registry.locked(layout.root):
             settings = _settings(layout, addresses, products)
             Starter(settings, Api(addresses.server, layout.pki), say).bring_up()
+        if not settings.sandboxed:
+            say("no RuntimeClass gvisor: gVisor's shim needs CAP_SYS_RESOURCE, which this machine does not give")
 
     def down(self) -> bool:
         """Leave nothing of it on the machine; tell whether there was anything."""
@@ -108,6 +110,10 @@ class Cluster:
     def load_image(self, archive: Path) -> None:
         """Load an image archive so that its pods can run with imagePullPolicy IfNotPresent."""
         images.load(self._program("ctr"), self.layout.containerd_socket, archive.absolute())
+
+    def pin_image(self, reference: str) -> str:
+        """Name a loaded image NAME:TAG by its digest, NAME@sha256:HEX."""
+        return images.pin(self._program("ctr"), self.layout.containerd_socket, reference)
 
     def images(self) -> frozenset[str]:
         """List the images that are loaded."""

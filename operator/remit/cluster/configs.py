@@ -35,8 +35,11 @@ class Settings:
     products: Path
     """Folder of the built programs."""
     machine: Machine
-    sandboxed: bool = False
-    """Whether pods may run under gVisor."""
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether pods may run under gVisor: its shim lowers its own OOM score."""
+        return self.machine.can_lower_oom_score
 
 
 def files(settings: Settings) -> dict[str, str]:

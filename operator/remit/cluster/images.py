@@ -76,5 +76,23 @@ def names(ctr: Path, socket: Path) -> frozenset[str]:
     return frozenset(run(*_ctr(ctr, socket), "images", "list", "-q", error=StartError).split())
 
 
+def pin(ctr: Path, socket: Path, reference: str) -> str:
+    """Name a loaded image by its digest, NAME@sha256:HEX, and return that name: pods can run it by it.
+
+    Raises:
+        StartError: no image of that name is loaded.
+
+    """
+    rows = run(*_ctr(ctr, socket), "images", "list", f"name=={reference}", error=StartError).splitlines()[1:]
+    digest = next((word for row in rows for word in row.split() if word.startswith("sha256:")), None)
+    if digest is None:
+        raise StartError(f"{reference} is not loaded")
+    path, _, _ = reference.rpartition(":")
+    pinned = f"{path}@{digest}"
+    if pinned not in names(ctr, socket):
+        run(*_ctr(ctr, socket), "images", "tag", reference, pinned, error=StartError)
+    return pinned
+
+
 def _ctr(ctr: Path, socket: Path) -> tuple[str, ...]:
     return (str(ctr), "--address", str(socket), "--namespace", "k8s.io")

@@ -99,6 +99,11 @@ def look() -> Machine:
     )
 
 
+def can_sandbox() -> bool:
+    """Tell whether pods can run under gVisor: its shim lowers its own OOM score."""
+    return has_capability(CAP_SYS_RESOURCE)
+
+
 def has_capability(number: int, status: str | None = None) -> bool:
     """Tell whether this process has a capability, by /proc/self/status."""
     text = status if status is not None else Path("/proc/self/status").read_text()

@@ -44,7 +44,9 @@ def _containerd(name: str) -> Product:
     return Product(name, "runtime", package, tags="no_btrfs no_devmapper no_zfs")
 
 
-LANES: tuple[tuple[Product, ...], ...] = (
+Lanes = tuple[tuple[Product, ...], ...]
+
+LANES: Lanes = (
     tuple(
         _kubernetes(name)
         for name in (
@@ -70,24 +72,39 @@ LANES: tuple[tuple[Product, ...], ...] = (
 """Two lanes built side by side: one's linking, which uses one core, meets the other's compiling."""
 
 
-def products() -> tuple[Product, ...]:
-    """List every program."""
-    return tuple(product for lane in LANES for product in lane)
+GVISOR = (
+    Product("runsc", "gvisor", "gvisor.dev/gvisor/runsc"),
+    Product("containerd-shim-runsc-v1", "gvisor", "gvisor.dev/gvisor/shim"),
+)
+"""Built only for a machine on which pods can run in it."""
 
 
-def pins(folder: Path = MODULES) -> dict[str, str]:
-    """Read every pinned file: its path → its digest."""
+def lanes(*, sandboxed: bool) -> Lanes:
+    """List what is built on this kind of machine."""
+    first, second = LANES
+    return (first, (*second, *GVISOR)) if sandboxed else LANES
+
+
+def products(wanted: Lanes) -> tuple[Product, ...]:
+    """List the programs of all lanes."""
+    return tuple(product for lane in wanted for product in lane)
+
+
+def pins(wanted: Lanes, folder: Path = MODULES) -> dict[str, str]:
+    """Read every pinned file that these need: its path → its digest."""
+    names = sorted({product.pins for product in products(wanted)})
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.glob("*/go.*"))
+        for name in names
+        for path in sorted((folder / name).glob("go.*"))
     }
 
 
-def digest(pinned: Mapping[str, str], toolchain: str, machine: str) -> str:
+def digest(wanted: Lanes, pinned: Mapping[str, str], toolchain: str, machine: str) -> str:
     """Name the products by all that goes into them."""
     recipe = {
         "pins": dict(pinned),
-        "products": [asdict(product) for product in products()],
+        "products": [asdict(product) for product in products(wanted)],
         "toolchain": toolchain,
         "machine": machine,
     }

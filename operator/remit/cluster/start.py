@@ -158,11 +158,13 @@ class Starter:
         return health.complaint(component, there, self.settings, self.api)
 
     def _explain(self, complaints: dict[str, str]) -> str:
-        logs = self.settings.layout.logs
-        return "\n".join(
-            f"{name}: {said}; the end of its log:\n{room.last_lines(logs / f'{name}.log')}"
+        layout = self.settings.layout
+        told = [
+            f"{name}: {said}; the end of its log:\n{room.last_lines(layout.logs / f'{name}.log')}"
             for name, said in complaints.items()
-        )
+        ]
+        afresh = f"`remit cluster down --name {layout.name}` and another `up` start afresh, with nothing kept"
+        return "\n".join([*told, afresh])
 
     def _tidy_volumes(self) -> None:
         if count := objects.recycle(self.api, self.settings):

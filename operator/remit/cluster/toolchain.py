@@ -26,13 +26,13 @@ PLACES = (SEARCH_PATH, "/usr/local/go/bin", "/usr/lib/go/bin")
 def find(cache: Path) -> tuple[Path, str] | None:
     """Find a go program that is new enough, with its version."""
     search = os.pathsep.join((os.environ.get("PATH", ""), *PLACES))
-    candidates = [shutil.which("go", path=search), str(_own(cache))]
-    for candidate in candidates:
-        if candidate is not None and Path(candidate).exists():
+    candidates = [Path(folder) / "go" for folder in dict.fromkeys(search.split(os.pathsep)) if folder]
+    for candidate in (*candidates, _own(cache)):
+        if os.access(candidate, os.X_OK) and candidate.is_file():
             said = run(candidate, "version", environment=_plain(), error=BuildError)
             version = parse_version(said)
             if version >= WANTED:
-                return Path(candidate), "go" + ".".join(map(str, version))
+                return candidate, "go" + ".".join(map(str, version))
     return None
 
 
@@ -78,7 +78,8 @@ def _installer(cache: Path) -> list[str]:
     """Find a program that installs from PyPI: pip, or uv where a venv has no pip."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", "install", "--quiet"]
-    kept = sorted(cache.glob("bootstrap/**/bin/uv"))
+    beside = Path(sys.executable).with_name("uv")
+    kept = [beside] if beside.exists() else sorted(cache.glob("uv/*/bin/uv"))
     uv = shutil.which("uv") or (str(kept[-1]) if kept else None)
     if uv is None:
         raise BuildError(

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,16 @@ def test_whatever_is_killed_is_brought_back(own: Cluster, component: str) -> Non
     run(own, sleeper(f"after-{component}"))
 
 
+def test_a_lost_network_link_is_mended(own: Cluster) -> None:
+    record = read(own.layout)
+    assert record is not None
+    subprocess.run(["ip", "link", "delete", Addresses(record.index).link], check=True)
+    assert not all(row.well for row in own.status())
+    own.up(print)
+    assert [row.name for row in own.status() if not row.well] == []
+    run(own, sleeper("after-link"))
+
+
 def test_a_component_that_hangs_is_started_anew(own: Cluster) -> None:
     before = pid_of(own, "scheduler")
     os.kill(before, signal.SIGSTOP)
@@ -153,9 +165,16 @@ def test_who_changed_what_is_in_the_audit_log_and_reads_are_not(own: Cluster) ->
 
 
 def test_names_of_services_resolve(own: Cluster) -> None:
-    assert {"kube-dns"} <= set(
-        own.kubectl("-n", "kube-system", "get", "svc", "-o", "name").replace("service/", "").split()
-    )
+    name = b"\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00"
+    question = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x01\x00\x01"
+    record = read(own.layout)
+    assert record is not None
+    addresses = Addresses(record.index)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(question, (addresses.node, 53))
+        answer = client.recv(512)
+    assert answer.endswith(socket.inet_aton(addresses.kubernetes_service))
 
 
 def test_a_file_that_is_no_image_is_refused(own: Cluster, tmp_path: Path) -> None:

@@ -14,34 +14,39 @@ from remit.cluster.machine import Need
 PINS = {"k8s/go.mod": "aa", "k8s/go.sum": "bb"}
 
 
+PLAIN = recipe.lanes(sandboxed=False)
+FULL = recipe.lanes(sandboxed=True)
+
+
 def test_the_same_recipe_has_the_same_name() -> None:
-    assert recipe.digest(PINS, "go1.26.6", "x86_64") == recipe.digest(
-        dict(reversed(PINS.items())), "go1.26.6", "x86_64"
-    )
+    other_order = dict(reversed(PINS.items()))
+    assert recipe.digest(PLAIN, PINS, "go1.26.6", "x86_64") == recipe.digest(PLAIN, other_order, "go1.26.6", "x86_64")
 
 
 @pytest.mark.parametrize(
-    ("pins", "version", "kind"),
+    ("lanes", "pins", "version", "kind"),
     [
-        ({**PINS, "k8s/go.sum": "cc"}, "go1.26.6", "x86_64"),
-        (PINS, "go1.26.7", "x86_64"),
-        (PINS, "go1.26.6", "aarch64"),
+        (PLAIN, {**PINS, "k8s/go.sum": "cc"}, "go1.26.6", "x86_64"),
+        (PLAIN, PINS, "go1.26.7", "x86_64"),
+        (PLAIN, PINS, "go1.26.6", "aarch64"),
+        (FULL, PINS, "go1.26.6", "x86_64"),
     ],
 )
-def test_any_other_ingredient_gives_another_name(pins: dict[str, str], version: str, kind: str) -> None:
-    assert recipe.digest(pins, version, kind) != recipe.digest(PINS, "go1.26.6", "x86_64")
-
-
-def test_other_flags_give_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = recipe.digest(PINS, "go1.26.6", "x86_64")
-    monkeypatch.setattr(recipe, "LANES", (recipe.LANES[0],))
-    assert recipe.digest(PINS, "go1.26.6", "x86_64") != before
+def test_any_other_ingredient_gives_another_name(
+    lanes: recipe.Lanes, pins: dict[str, str], version: str, kind: str
+) -> None:
+    assert recipe.digest(lanes, pins, version, kind) != recipe.digest(PLAIN, PINS, "go1.26.6", "x86_64")
 
 
 def test_every_product_has_its_pins_with_checksums() -> None:
-    pinned = recipe.pins()
-    wanted = {f"{product.pins}/go.{kind}" for product in recipe.products() for kind in ("mod", "sum")}
-    assert wanted <= pinned.keys()
+    pinned = recipe.pins(FULL)
+    wanted = {f"{product.pins}/go.{kind}" for product in recipe.products(FULL) for kind in ("mod", "sum")}
+    assert wanted == pinned.keys()
+
+
+def test_gvisor_is_built_only_for_machines_that_can_run_it() -> None:
+    names = {product.name for product in recipe.products(FULL)} - {product.name for product in recipe.products(PLAIN)}
+    assert names == {"runsc", "containerd-shim-runsc-v1"}
 
 
 def test_every_module_that_a_go_mod_names_has_a_checksum() -> None:

@@ -50,6 +50,11 @@ def test_an_unlowered_oom_score_is_asked_for_only_where_it_cannot_be_lowered() -
     assert "restrict_oom_score_adj = false" in configs.containerd(settings(can_lower_oom_score=True))
 
 
+@pytest.mark.parametrize("can", [True, False])
+def test_gvisor_is_offered_only_where_its_shim_can_lower_its_oom_score(*, can: bool) -> None:
+    assert ("runtimes.runsc" in configs.containerd(settings(can_lower_oom_score=can))) is can
+
+
 def test_only_writes_are_audited_once_each_without_their_bodies() -> None:
     writes, rest = configs.AUDIT_POLICY["rules"]
     assert (writes["level"], rest) == ("Metadata", {"level": "None"})
