@@ -29,6 +29,10 @@ from remit.core.digest import canonical, sha256_hex
 MAX_SHOWN_CHARACTERS = 256
 """What an agent wrote (a tool's name, a call's id) stands in an entry up to this length."""
 
+MAX_UTF8_BYTES = 4
+MAX_GROUPS_BYTES = 8192
+"""A requester's groups stand in each entry up to this; behind it stand their number and digest."""
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 """RFC 8785 for what entries hold: ASCII names, texts and safe integers. Asking first, as `canonical` does, costs four
 times as much on the path of every call; a property test compares the two."""
@@ -113,7 +117,7 @@ def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, re
     }
     if result_digest:
         more["resultDigest"] = result_digest
-    return _entry(spot, "run-end", run_subject(spot.run), more)
+    return _entry(spot, "run-end", run_subject(recorded_run(spot.run)), more)
 
 
 def amount_facts(amount: Amount) -> AmountFacts:
@@ -134,6 +138,23 @@ def shown(text: str) -> str:
     return f"{valid[: MAX_SHOWN_CHARACTERS - 80]}...sha256:{sha256_hex(valid.encode())}"
 
 
+def recorded_run(run: RunFacts) -> RunFacts:
+    """Return the facts of a run as entries hold them: a requester of very many groups is cut short."""
+    groups: list[str] = run["requester"].get("groups", [])
+    if sum(len(group) for group in groups) * MAX_UTF8_BYTES <= MAX_GROUPS_BYTES:
+        return run
+    kept, room = [], MAX_GROUPS_BYTES
+    for group in groups:
+        room -= len(group.encode())
+        if room < 0:
+            break
+        kept.append(group)
+    if len(kept) == len(groups):
+        return run
+    more = {"groups": kept, "groupsCount": len(groups), "groupsDigest": sha256_hex(canonical(groups))}
+    return {**run, "requester": {**run["requester"], **more}}
+
+
 def bundles_named(entry: bytes) -> tuple[str, ...]:
     """Return the digests (`sha256:HEX`) of the bundles that an entry rests on."""
     predicate = json.loads(entry).get("predicate", {})
@@ -152,7 +173,7 @@ def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mappin
             "sequence": spot.chain.sequence,
             "time": timestamp(spot.now),
             "previous": spot.chain.previous,
-            "run": spot.run,
+            "run": recorded_run(spot.run),
             **more,
         },
     }

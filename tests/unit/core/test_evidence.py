@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.support.evidence_facts import BUNDLE_DIGEST, NOW, call_facts, decision_facts, run_facts
-from tests.support.evidence_runs import Story, good_story
+from tests.support.evidence_runs import SPENT, Story, exported, good_story
+from tests.support.memory_ledger import signer_for_tests
 
+from remit.adapters.signing import ed25519_holds
 from remit.api.evidence import MAX_ENTRY_BYTES
 from remit.core.digest import sha256_hex
 from remit.core.evidence import (
@@ -18,9 +21,12 @@ from remit.core.evidence import (
     bundle_entry,
     bundles_named,
     denial_entry,
+    recorded_run,
+    run_end_entry,
     shown,
     timestamp,
 )
+from remit.core.verify import verify
 
 
 def test_an_entry_is_an_in_toto_statement_with_final_bytes() -> None:
@@ -78,6 +84,29 @@ def test_what_an_agent_wrote_is_bounded_and_valid() -> None:
     assert len(long) <= MAX_SHOWN_CHARACTERS
     assert long.endswith("sha256:" + sha256_hex(b"x" * 10_000))
     assert shown("x" * MAX_SHOWN_CHARACTERS) == "x" * MAX_SHOWN_CHARACTERS
+
+
+def test_a_requester_of_very_many_groups_still_fits_into_an_entry() -> None:
+    facts = run_facts()
+    groups = [f"{number:03}" + "\u1d11e" * 509 for number in range(256)]
+    facts["requester"] = {"username": "\x00" * 512, "uid": "u", "groups": groups}
+    entry = denial_entry(Spot(Chain(), NOW, facts), call_facts("x" * 256), decision_facts("Deny"))
+    requester = json.loads(entry)["predicate"]["run"]["requester"]
+    assert requester["groups"] == groups[: len(requester["groups"])]
+    assert 0 < len(requester["groups"]) < 256
+    assert (requester["groupsCount"], len(requester["groupsDigest"])) == (256, 64)
+    story = Story()
+    story.add(lambda spot: bundle_entry(replace(spot, run=facts), BUNDLE_DIGEST))
+    story.add(lambda spot: run_end_entry(replace(spot, run=facts), reason="Failed", spent=SPENT, overrun=SPENT))
+    assert verify(exported(story.entries), signer_for_tests().verifier, ed25519_holds).ended == "Failed"
+
+
+def test_groups_that_fit_stand_as_they_are() -> None:
+    facts = run_facts()
+    facts["requester"] = {"username": "ann", "groups": ["g" * 100] * 81}
+    assert recorded_run(facts) is facts
+    del facts["requester"]["groups"]
+    assert recorded_run(facts) is facts
 
 
 def test_the_bundles_of_an_entry_are_named() -> None:
