@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from remit.api.evidence import PREDICATE_PREFIX
-from remit.cli.demo.stage import BANK, Stage
-from remit.cli.evidence import fetch_export
+from remit.cli.demo.stage import BANK, SceneError, Stage
+from remit.cli.evidence import EvidenceError, fetch_export
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,10 @@ def statements(stage: Stage, run: str) -> list[dict[str, Any]]:
     """Return the statements of a run's evidence, in their order."""
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder, "export")
-        fetch_export(stage.kubeconfig, BANK, run, export, kubectl=stage.kubectl_path)
+        try:
+            fetch_export(stage.kubeconfig, BANK, run, export, kubectl=stage.kubectl_path)
+        except EvidenceError as error:
+            raise SceneError(f"no evidence of {run} yet: {error}") from error
         return [json.loads(path.read_bytes()) for path in sorted(export.glob("entries/*.json"))]
 
 

@@ -14,7 +14,7 @@ import yaml
 from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, INSTALL_NAMESPACE
 from remit.cli.demo.expected import check_run
 from remit.cli.demo.records import calls_of
-from remit.cli.demo.setting import the_world_outside
+from remit.cli.demo.setting import pin_pulled, the_world_outside
 from remit.cli.demo.stage import BANK, CORE, Stage, expect
 from remit.cli.evidence import fetch_export, read_export, verifier_key, verify_export
 
@@ -77,8 +77,9 @@ def a_grant_is_suspended_under_way(stage: Stage) -> None:
 
 def a_hostile_image_stays_in(stage: Stage) -> None:
     """An image that tries everything: DNS, internet, apiserver, bank, another pod, secrets, root."""
-    with the_world_outside(stage) as watched:
-        watched.apply([hostile_agent(watched), hostile_run(watched)])
+    with the_world_outside(pin_pulled(stage, "hostile")) as watched:
+        watched.apply([hostile_agent(watched)])
+        start(watched, hostile_run(watched))
         if watched.outside:
             expect(
                 reaches(watched, watched.outside), f"the control failed: an ordinary pod cannot reach {watched.outside}"

@@ -49,12 +49,17 @@ def own_cluster(name: str | None, say: Say) -> Stage:
         if built.reference not in cluster.images():
             cluster.load_image(built.path)
         references[image] = built.reference
+    # The bank's policy asks for digests: agents of one's own images name them so.
+    references["hostile"] = cluster.pin_image(references["hostile"])
     stage = Stage(cluster.kubeconfig_path, str(cluster.kubectl_path), references, example_folder())
     return replace(stage, outside=f"{cluster.host_address}:0")
 
 
 def given_cluster(kubeconfig: Path, registry: str) -> Stage:
-    """Use the cluster of a kubeconfig, with images that somebody pushed to `registry`."""
+    """Use the cluster of a kubeconfig, with images that somebody pushed to `registry`.
+
+    The hostile image is an agent's, and the bank's policy wants those by digest: `pin_pulled` finds it out.
+    """
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise SceneError("kubectl is not on the PATH; install it, or unset KUBECONFIG to use the embedded cluster")
@@ -66,6 +71,26 @@ def given_cluster(kubeconfig: Path, registry: str) -> Stage:
     path, _, tag = registry.partition("@")
     references = {image: f"{path}/remit-{image}:{tag or 'latest'}" for image in IMAGES}
     return Stage(kubeconfig, kubectl, references, example_folder())
+
+
+def pin_pulled(stage: Stage, image: str) -> Stage:
+    """Name an image by the digest that the cluster pulled it with, where it is named by tag."""
+    reference = stage.images[image]
+    if "@sha256:" in reference:
+        return stage
+    probe = ("-n", CORE, "probe")
+    stage.kubectl(
+        "run", *probe, f"--image={reference}", "--restart=Never", "--command", "--", "/usr/bin/python3.11", "-V"
+    )
+    try:
+        identity = stage.until(
+            lambda: stage.kubectl("get", "pod", *probe, "-o", "jsonpath={.status.containerStatuses[0].imageID}"),
+            lambda seen: "@sha256:" in seen,
+            f"{reference} is pulled",
+        )
+    finally:
+        stage.kubectl("delete", "pod", *probe, "--wait=false")
+    return replace(stage, images={**stage.images, image: identity.rpartition("://")[2]})
 
 
 def choose(name: str | None, registry: str, say: Say) -> Stage:
