@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +32,7 @@ ANCHOR = Anchor(53, 64)
 """CPU of Go's ReverseProxy per request on a 2-core machine in 2026."""
 EXAMPLE = ROOT / "examples" / "01-bank-dispute"
 MARK = "CALL_NUMBER"
+SYSTEM_PATH = "/usr/bin:/bin"
 MCP_VERSION = "2026-07-28"
 
 
@@ -152,9 +156,16 @@ def served_gateway(upstream: str, runs: int, folder: Path) -> Iterator[Side]:
         "--control-port": control,
         "--runs": runs,
     }
-    line = [sys.executable, "-m", "benchmarks.governed", *(str(word) for pair in options.items() for word in pair)]
-    with running(line, log=folder / "gateway.log", port=port) as process:
+    line = [interpreter(), "-m", "benchmarks.governed", *(str(word) for pair in options.items() for word in pair)]
+    packages = [str(ROOT), str(ROOT / "operator"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    environment = {"PYTHONPATH": os.pathsep.join(packages)}
+    with running(line, log=folder / "gateway.log", port=port, environment=environment) as process:
         yield Side("gateway", port, process.pid)
+
+
+def interpreter() -> str:
+    """Find Debian's Python, which the gateway's image ships; else this one."""
+    return shutil.which(f"python{sys.version_info.major}.{sys.version_info.minor}", path=SYSTEM_PATH) or sys.executable
 
 
 @dataclass
@@ -243,10 +254,11 @@ def comparison(operation: Operation, sides: Sides, disk: str) -> Comparison:
         notes=[
             told("gateway", sides.ours),
             told("ReverseProxy", sides.peer),
-            f"{CALLERS} callers, {REQUESTS} calls a round, body of {len(operation.body)} B; upstream and load on the same cores",
+            f"{CALLERS} callers, {REQUESTS} calls a round, {len(operation.body)} B bodies; load and upstream beside",
             "the gateway does: token → run, schema, CEL, budget, durable intent, secret, call, durable outcome",
             "ReverseProxy does not: authenticate, decide, meter, keep anything, or parse a body",
             "made up: the Kubernetes API; real: listeners, caches, ledger on its disk, upstream client",
+            f"the gateway's Python: {'the one of .venv' if interpreter() == sys.executable else 'the one its image ships'}",
             disk,
         ],
     )
