@@ -25,8 +25,9 @@ async def identify(gate: Gate, call: Call) -> Refused | Answered | None:
     gate.flights.enter(call)
     remembered = await gate.memory.of(caller.run.uid)
     call.record = remembered.record
-    if gate.endings.is_ending(caller.run.uid):
-        return Refused(CallReason.RUN_NOT_ACTIVE, "the run is ending", recorded=False)
+    ended = remembered.record is not None and bool(remembered.record.outcome_reason)
+    if ended or gate.endings.is_ending(caller.run.uid):
+        return Refused(CallReason.RUN_NOT_ACTIVE, "the run has ended: nothing more is done for it", recorded=False)
     return None
 
 
