@@ -9,7 +9,7 @@ from pathlib import Path
 KUBERNETES = "v1.36.3"
 CALICO = "github.com/projectcalico/calico"
 MODULES = Path(__file__).parent / "modules"
-"""One folder for each set of pins: go.mod and go.sum."""
+"""One folder for each set of pins: go.mod and go.sum, and for CoreDNS a main.go that picks its plugins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ LANES: Lanes = (
     (
         Product("calico-felix", "calico", f"{CALICO}/felix/cmd/calico-felix"),
         Product("calico", "calico", f"{CALICO}/cni-plugin/cmd/calico"),
-        Product("coredns", "coredns", "github.com/coredns/coredns"),
+        Product("coredns", "coredns", "remit.dev/embedded/coredns"),
         _containerd("containerd"),
         _containerd("containerd-shim-runc-v2"),
         _containerd("ctr"),
@@ -91,12 +91,12 @@ def products(wanted: Lanes) -> tuple[Product, ...]:
 
 
 def pins(wanted: Lanes, folder: Path = MODULES) -> dict[str, str]:
-    """Read every pinned file that these need: its path → its digest."""
+    """Read every file that these are built from: its path → its digest."""
     names = sorted({product.pins for product in products(wanted)})
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for name in names
-        for path in sorted((folder / name).glob("go.*"))
+        for path in sorted((folder / name).iterdir())
     }
 
 

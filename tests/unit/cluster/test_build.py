@@ -41,7 +41,7 @@ def test_any_other_ingredient_gives_another_name(
 def test_every_product_has_its_pins_with_checksums() -> None:
     pinned = recipe.pins(FULL)
     wanted = {f"{product.pins}/go.{kind}" for product in recipe.products(FULL) for kind in ("mod", "sum")}
-    assert wanted == pinned.keys()
+    assert wanted == pinned.keys() - {"coredns/main.go"}
 
 
 def test_gvisor_is_built_only_for_machines_that_can_run_it() -> None:
