@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final, NoReturn
 
 import aiohttp
@@ -25,6 +28,8 @@ IDLE_SECONDS: Final = 1.5
 
 A request that meets the server's closing of the connection is lost, and a lost write is OutcomeUnknown.
 """
+_TURNS_TO_NOTICE: Final = 3
+"""Turns of the event loop before a request: a close that has arrived is noticed in them, and the connection left."""
 _OWN_HEADERS: Final = {"User-Agent": "remit-gateway", "Accept-Encoding": "identity"}
 
 
@@ -97,6 +102,9 @@ class HttpUpstream:
             self._session = None
 
     async def _open(self, request: UpstreamRequest, bounds: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        for _ in range(_TURNS_TO_NOTICE):
+            await asyncio.sleep(0)
+        passage = _Passage()
         try:
             response = await self._connected().request(
                 request.method,
@@ -105,8 +113,11 @@ class HttpUpstream:
                 headers={**request.headers, **_OWN_HEADERS},
                 timeout=bounds,
                 allow_redirects=False,
+                trace_request_ctx=passage,
             )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if not passage.connected:
+                raise UpstreamNotSentError("the upstream cannot be reached") from error
             _raise_for(error)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.close()
@@ -120,8 +131,28 @@ class HttpUpstream:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
+                trace_configs=[_tracing()],
             )
         return self._session
+
+
+@dataclass(slots=True)
+class _Passage:
+    """How far one request came."""
+
+    connected: bool = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Note when a request has its connection: before that, certainly nothing of it was written."""
+    config = aiohttp.TraceConfig()
+
+    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    config.on_connection_create_end.append(note)
+    config.on_connection_reuseconn.append(note)
+    return config
 
 
 async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
@@ -139,25 +170,15 @@ def _headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-_NEVER_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientProxyConnectionError,
-    aiohttp.ClientSSLError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
-
-
 def _raise_for(error: Exception) -> NoReturn:
-    """Translate: what failed before a connection stood sent nothing; all else may have. No text of theirs is kept."""
-    if isinstance(error, _NEVER_CONNECTED):
-        raise UpstreamNotSentError("the upstream cannot be reached") from error
+    """Translate what failed on a connection: but for a request that cannot be written, all of it may have been sent."""
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         raise UpstreamNotSentError("the request cannot be written") from error
     _raise_lost(error)
 
 
 def _raise_lost(error: Exception) -> NoReturn:
+    """Translate what is lost; no text of the other side is kept."""
     if isinstance(error, TimeoutError):
         raise UpstreamTimeoutError("the upstream did not answer in time") from error
     raise UpstreamLostError("the upstream broke the connection off, or answers no HTTP") from error
