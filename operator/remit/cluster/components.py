@@ -140,9 +140,11 @@ def _controller_manager(settings: Settings) -> Component:
             f"--root-ca-file={pki}/ca.crt",
             "--use-service-account-credentials",
             "--leader-elect=false",
-            # At its default rate it takes seconds to make an account for each of its controllers.
-            "--kube-api-qps=200",
-            "--kube-api-burst=400",
+            # At its default rate it takes seconds to make an account for each of its controllers; and whoever
+            # compares with it here must not win by its brakes.
+            "--kube-api-qps=1000",
+            "--kube-api-burst=1000",
+            "--concurrent-job-syncs=50",
             "--allocate-node-cidrs=true",
             f"--cluster-cidr={addresses.pods}",
             f"--service-cluster-ip-range={addresses.services}",
