@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remit.adapters.signing import CheckpointSigner, signer_of
-from remit.core.evidence import bundles_named
 from remit.core.merkle import Frontier, append, inclusion_proof, leaf_hash, node_hash
+from remit.core.statements import bundles_named
 from remit.ports import (
     CallRecord,
     LedgerTransaction,

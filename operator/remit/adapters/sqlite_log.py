@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from remit.adapters.signing import CheckpointSigner
 from remit.adapters.sqlite_schema import Connection
-from remit.core.evidence import bundles_named
 from remit.core.merkle import Frontier, append, frontier_of, inclusion_proof, leaf_hash, node_hash
 from remit.core.notes import parse_checkpoint, parse_note
+from remit.core.statements import bundles_named
 from remit.ports import LedgerUnavailableError, LogEntry, RunExport
 
 TILE_LEVELS = 8

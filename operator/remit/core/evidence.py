@@ -1,16 +1,13 @@
-"""Evidence entries: facts in, final canonical bytes out. Pure.
-
-Each run has a chain of its own inside the log: an entry says how many came before it and the SHA-256 of the one
-right before, so that an entry taken out, put in or moved shows in the run's entries alone. Contents are digests.
-"""
+"""Writes evidence entries: facts in, final canonical bytes out. Pure. Contents are digests."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+import msgspec
 
 from remit.api.evidence import (
     MAX_ENTRY_BYTES,
@@ -20,11 +17,27 @@ from remit.api.evidence import (
     DecisionFacts,
     EntryKind,
     RunFacts,
-    Subject,
     predicate_type,
 )
 from remit.core.budget import Amount
 from remit.core.digest import canonical, sha256_hex
+from remit.core.statements import Chain, bundle_subject, call_subject, run_subject
+
+__all__ = [
+    "Chain",
+    "EntryTooLargeError",
+    "OutcomeStatus",
+    "Spot",
+    "amount_facts",
+    "bundle_entry",
+    "denial_entry",
+    "intent_entry",
+    "outcome_entry",
+    "recorded_run",
+    "run_end_entry",
+    "shown",
+    "timestamp",
+]
 
 MAX_SHOWN_CHARACTERS = 256
 """What an agent wrote (a tool's name, a call's id) stands in an entry up to this length."""
@@ -33,27 +46,15 @@ MAX_UTF8_BYTES = 4
 MAX_GROUPS_BYTES = 8192
 """A requester's groups stand in each entry up to this; behind it stand their number and digest."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
-"""RFC 8785 for what entries hold: ASCII names, texts and safe integers. Asking first, as `canonical` does, costs four
-times as much on the path of every call; a property test compares the two."""
+_encode = msgspec.json.Encoder(order="sorted").encode
+"""RFC 8785 for what entries hold: ASCII names, texts and safe integers. It is a tenth of `canonical`, on the path of
+every call; a property test compares the two."""
 
 OutcomeStatus = Literal["ok", "error", "unknown"]
 
 
 class EntryTooLargeError(ValueError):
     """The facts do not fit into one entry of the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Where the run's next entry goes: how many there are, and the SHA-256 (hex) of the last."""
-
-    sequence: int = 0
-    previous: str = ""
-
-    def after(self, entry: bytes) -> Chain:
-        """Return the place behind an entry."""
-        return Chain(self.sequence + 1, sha256_hex(entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +156,6 @@ def recorded_run(run: RunFacts) -> RunFacts:
     return {**run, "requester": {**run["requester"], **more}}
 
 
-def bundles_named(entry: bytes) -> tuple[str, ...]:
-    """Return the digests (`sha256:HEX`) of the bundles that an entry rests on."""
-    predicate = json.loads(entry).get("predicate", {})
-    decision = predicate.get("decision", {})
-    named = (predicate.get("bundle"), decision.get("pinnedBundle"), decision.get("liveBundle"))
-    return tuple(digest for digest in named if digest)
-
-
 def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
     """Put the parts together; the bytes are final."""
     statement = {
@@ -177,27 +170,7 @@ def _entry(spot: Spot, kind: EntryKind, subject: Mapping[str, Any], more: Mappin
             **more,
         },
     }
-    entry = _encode(statement).encode()
+    entry = _encode(statement)
     if len(entry) > MAX_ENTRY_BYTES:
         raise EntryTooLargeError(f"an entry of {len(entry)} bytes is above the bound of {MAX_ENTRY_BYTES}")
     return entry
-
-
-def bundle_subject(digest: str) -> Subject:
-    """What a bundle entry is about."""
-    return _subject(f"bundle/{digest}", digest)
-
-
-def call_subject(run: RunFacts, call: CallFacts) -> Subject:
-    """What an entry about a call is about: the call, by the digest of its arguments."""
-    return _subject(f"call/{run['uid']}/{call['id']}", call["argumentsDigest"])
-
-
-def run_subject(run: RunFacts) -> Subject:
-    """What a run-end entry is about: the run, by the digest of its facts."""
-    return _subject(f"run/{run['uid']}", sha256_hex(canonical(run)))
-
-
-def _subject(name: str, digest: str) -> Subject:
-    """An in-toto resource descriptor."""
-    return {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}

@@ -15,7 +15,6 @@ from typing import Any, NoReturn, cast
 
 from remit.api.evidence import PREDICATE_PREFIX, STATEMENT_TYPE, Predicate, RunFacts, Statement, Subject
 from remit.core.digest import canonical, sha256_hex
-from remit.core.evidence import Chain, bundle_subject, bundles_named, call_subject, run_subject
 from remit.core.export import (
     CHECKPOINT,
     FILE_NAME,
@@ -29,6 +28,7 @@ from remit.core.export import (
 from remit.core.merkle import inclusion_holds, leaf_hash
 from remit.core.notes import Checkpoint, Ed25519Check, NoteError, VerifierKey, open_checkpoint
 from remit.core.shapes import fits
+from remit.core.statements import Chain, bundle_subject, bundles_named, call_subject, run_subject
 
 _COMMON = frozenset({"sequence", "time", "previous", "run"})
 _PARTS: Mapping[str, frozenset[str]] = {

@@ -169,6 +169,9 @@ def test_a_work_that_swallows_the_database_s_error_does_not_get_away_with_it(pat
 
     with pytest.raises(LedgerUnavailableError):
         store.commit([careless])
+    with pytest.raises(LedgerUnavailableError):
+        store.commit([lambda transaction: transaction.put_call(call_record("call"))])
+    assert store.commit([lambda transaction: transaction.put_run(run_record("run-2"))])[0].error is None
     assert store.commit([lambda transaction: transaction.run("run-1")])[0].value is None
     store.close()
 

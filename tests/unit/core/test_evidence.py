@@ -19,13 +19,13 @@ from remit.core.evidence import (
     EntryTooLargeError,
     Spot,
     bundle_entry,
-    bundles_named,
     denial_entry,
     recorded_run,
     run_end_entry,
     shown,
     timestamp,
 )
+from remit.core.statements import bundles_named
 from remit.core.verify import verify
 
 
