@@ -149,9 +149,9 @@ class FakeCluster:
     def merged(self, place: Place, manifest: Mapping[str, Any], manager: str, part: str) -> Object:
         """Merge an applied manifest as server-side apply does: what the manager no longer says goes."""
         known = self.objects.get(place)
-        uid = manifest["metadata"].get("uid")
-        if uid is not None and known is not None and known["metadata"]["uid"] != uid:
-            raise ClusterError("uid mismatch", "Conflict", 409)
+        version = manifest["metadata"].get("resourceVersion")
+        if version is not None and known is not None and known["metadata"]["resourceVersion"] != version:
+            raise ClusterError("the object has been modified", "Conflict", 409)
         before = self.applied.get((place, manager, part), {})
         wanted = copy.deepcopy(dict(manifest))
         thing = merge(copy.deepcopy(known) if known else {}, wanted, before)

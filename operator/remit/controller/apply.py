@@ -14,11 +14,15 @@ from remit.controller.telemetry import Metrics
 from remit.core.conditions import find_condition, same_conditions
 from remit.core.moments import timestamp
 from remit.core.plan import Action, Apply, Create, Delete
-from remit.ports import Clock, Cluster, ClusterError
+from remit.ports import Clock, Cluster, ClusterError, RemitError
 
 NOTE_LIMIT = 1024
 GONE = frozenset({404, 409})
-"""The object is gone, or it is another one of that name: its own events tell."""
+"""The object is gone, or was changed since: its own events tell."""
+
+
+class OutdatedError(RemitError):
+    """What was decided is about a state that is no more."""
 
 
 class Hands:
@@ -50,8 +54,12 @@ class Hands:
         manifest = {
             "apiVersion": API_VERSION,
             "kind": key.kind,
-            # with its UID, so that an object of the same name made since is not meant
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": thing["metadata"]["uid"]},
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                # what was decided is for this state of this object: not for one of the same name made since
+                "resourceVersion": thing["metadata"]["resourceVersion"],
+            },
             "status": dict(status),
         }
         self._pass("before-status", key.kind)
@@ -59,7 +67,7 @@ class Hands:
             stored = await self._cluster.apply_status(manifest, CONTROLLER_FIELD_MANAGER)
         except ClusterError as error:
             if error.code in GONE:
-                return thing
+                raise OutdatedError(f"{key.kind} {key.namespace}/{key.name} has changed since") from error
             raise
         self._pass("after-status", key.kind)
         self._metrics.writes.labels("status", key.kind).inc()

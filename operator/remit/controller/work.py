@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from remit.controller.apply import OutdatedError
 from remit.controller.store import Key
 from remit.ports import Clock, RemitError
 
@@ -115,6 +116,8 @@ class Work:
         """Reconcile once; what fails is tried again, later and later."""
         try:
             moment = await self._reconcile(key)
+        except OutdatedError:
+            self.add_at(key, self._clock.now() + FIRST_PAUSE_SECONDS)  # its event is on the way, and mostly earlier
         except RemitError as error:
             self._back_off(key, str(error))
         except Exception as error:

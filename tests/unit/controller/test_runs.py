@@ -392,3 +392,15 @@ async def test_a_new_run_of_the_same_name_gets_a_pod_of_its_own() -> None:
 def test_matching_ignores_what_others_added() -> None:
     assert matches({"a": [{"b": 1}], "c": []}, {"a": [{"b": 1, "x": 2}], "d": 3})
     assert not matches({"a": []}, {"a": [1]})
+
+
+async def test_a_status_that_came_too_late_is_decided_anew() -> None:
+    team = await a_team()
+    team.cluster.refusals["status AgentRun"] = ClusterError("the object has been modified", "Conflict", 409)
+    await team.apply(a_run())
+    assert "reason" not in team.status()
+    team.cluster.refusals.clear()
+    await team.later(0.2)
+
+    assert team.status()["reason"] == "Starting"
+    assert [write for write in team.cluster.writes if "create Pod" in write] == ["create Pod dispute-1-1"]

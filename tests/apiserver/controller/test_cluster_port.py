@@ -1,0 +1,67 @@
+"""The adapter keeps the contract of the port, on a real apiserver."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.cluster_contract import ClusterContract, Object, Seed
+from tests.support.kube import Kube
+
+from remit.adapters.access import Access, from_kubeconfig
+from remit.adapters.cluster import KubernetesCluster
+from remit.ports import ClusterError
+
+
+class TestKubernetesCluster(ClusterContract):
+    """The suite, on the apiserver."""
+
+    @pytest.fixture
+    def home(self, namespace: str) -> str:
+        return namespace
+
+    @pytest.fixture
+    async def port(self, account: Path) -> AsyncIterator[KubernetesCluster]:
+        async with KubernetesCluster(from_kubeconfig(account), watch_seconds=2) as cluster:
+            yield cluster
+
+    @pytest.fixture
+    def seed(self, kube: Kube) -> Seed:
+        async def store(thing: Object) -> Object:
+            path = f"/apis/remit.dev/v1alpha1/namespaces/{thing['metadata']['namespace']}/agents"
+            made = kube.create(path, thing)
+            assert made.code == 201, made.message
+            return made.body
+
+        return store
+
+    async def test_a_watch_that_is_renewed_says_that_it_lives_and_misses_nothing(
+        self, port: KubernetesCluster, home: str
+    ) -> None:
+        marks = 0
+        async for change, thing in port.watch("v1", "ServiceAccount", f"renewed={home}"):
+            if change == "BOOKMARK":
+                marks += 1
+                metadata = {"name": "late", "namespace": home, "labels": {"renewed": home}}
+                if marks == 3:
+                    await port.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, "m")
+            if change == "ADDED":
+                assert thing["metadata"]["name"] == "late"
+                break
+
+        assert marks >= 3
+
+    async def test_an_unknown_token_is_unauthorized(self, account: Path, home: str) -> None:
+        access = from_kubeconfig(account)
+        stranger = Access(access.server, authority=access.authority, token="nobody")
+        async with KubernetesCluster(stranger) as cluster:
+            with pytest.raises(ClusterError) as refused:
+                await cluster.get("v1", "ServiceAccount", home, "default")
+
+        assert refused.value.code == 401
+
+    async def test_an_apiserver_that_is_away_is_unreachable(self) -> None:
+        async with KubernetesCluster(Access("http://127.0.0.1:9")) as cluster:
+            with pytest.raises(ClusterError) as refused:
+                await cluster.list("v1", "Pod", "")
+
+        assert (refused.value.code, refused.value.reason) == (0, "Unreachable")
