@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,22 +24,38 @@ from remit.cluster.recipe import Lanes, Product
 
 CRDS = "calico-crds.json"
 PARTIAL = ".partial-"
+REMIND_SECONDS = 20.0
+NEEDED_BYTES = 8_000_000_000
+"""Sources, Go's build cache and the programs, with some air."""
 
 
 @dataclass
 class Progress:
-    """Counts the programs that are done and says so, a line each."""
+    """Counts the programs that are done and says so, a line each; knows what is under way."""
 
     say: Say
     total: int
     done: int = 0
+    under_way: dict[str, float] = field(default_factory=dict)
+    failed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tell(self, name: str, seconds: float) -> None:
+    def begin(self, name: str, now: float) -> None:
+        """Note that a program is under way."""
+        with self.lock:
+            self.under_way[name] = now
+
+    def finish(self, name: str, now: float) -> None:
         """Say that one more is done."""
         with self.lock:
             self.done += 1
-            self.say(f"[{self.done:>2}/{self.total}] {name} … {seconds:.0f} s")
+            self.say(f"[{self.done:>2}/{self.total}] {name} … {now - self.under_way.pop(name):.0f} s")
+
+    def remind(self, now: float) -> None:
+        """Say what is under way, so that a long silence is not taken for the end."""
+        with self.lock:
+            waiting = ", ".join(f"{name} ({now - began:.0f} s)" for name, began in self.under_way.items())
+            self.say(f"        building {waiting}")
 
 
 def products_folder(cache: Path, lanes: Lanes, version: str) -> Path:
@@ -66,6 +82,7 @@ def ensure(cache: Path, say: Say) -> Path:
         target = products_folder(cache, lanes, version)
         if not target.exists():
             machine.require(machine.TO_BUILD, say)
+            _require_room(cache)
             _build(Order(cache, go, lanes, say), target)
     return target
 
@@ -106,12 +123,30 @@ def _build(order: Order, target: Path) -> None:
     progress = Progress(order.say, len(recipe.products(order.lanes)))
     workshop = Workshop(order.go, partial, _environment(order.cache, order.go), progress)
     with ThreadPoolExecutor(len(order.lanes)) as beside:
-        for finished in [beside.submit(workshop.build_all, lane) for lane in order.lanes]:
-            finished.result()
+        _follow([beside.submit(workshop.build_all, lane) for lane in order.lanes], progress)
     workshop.keep_crds()
     shutil.rmtree(partial / "modules")
     partial.rename(target)
     order.say(f"built in {time.monotonic() - began:.0f} s")
+
+
+def _follow(lanes: Iterable[Future[None]], progress: Progress) -> None:
+    """Wait for all lanes and show that they move; a failure keeps the others from going on."""
+    left = set(lanes)
+    while left:
+        ended, left = wait(left, timeout=REMIND_SECONDS, return_when=FIRST_COMPLETED)
+        if not ended:
+            progress.remind(time.monotonic())
+        for lane in ended:
+            if lane.exception() is not None:
+                progress.failed = True
+                lane.result()
+
+
+def _require_room(cache: Path) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < NEEDED_BYTES:
+        raise BuildError(f"{cache} has {free / 1e9:.1f} GB left; building needs {NEEDED_BYTES / 1e9:.0f} GB")
 
 
 def _environment(cache: Path, go: Path) -> dict[str, str]:
@@ -141,9 +176,11 @@ class Workshop:
     def build_all(self, lane: tuple[Product, ...]) -> None:
         """Build programs one after the other."""
         for product in lane:
-            began = time.monotonic()
+            if self.progress.failed:
+                return
+            self.progress.begin(product.name, time.monotonic())
             self._build(product)
-            self.progress.tell(product.name, time.monotonic() - began)
+            self.progress.finish(product.name, time.monotonic())
 
     def _build(self, product: Product) -> None:
         arguments = [

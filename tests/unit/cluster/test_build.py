@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,12 +94,29 @@ def test_checksums_are_enforced_and_no_other_toolchain_is_fetched(monkeypatch: p
     assert not environment.keys() & {"GONOSUMDB", "GOSUMDB", "GOFLAGS_EXTRA"}
 
 
-def test_progress_counts() -> None:
+def test_progress_counts_and_says_what_is_under_way() -> None:
     lines: list[str] = []
     progress = build.Progress(lines.append, 12)
-    progress.tell("kubelet", 14.2)
-    progress.tell("etcd", 0.4)
-    assert lines == ["[ 1/12] kubelet … 14 s", "[ 2/12] etcd … 0 s"]
+    progress.begin("kubelet", 0)
+    progress.begin("etcd", 10)
+    progress.remind(20)
+    progress.finish("kubelet", 24.2)
+    assert lines == ["        building kubelet (20 s), etcd (10 s)", "[ 1/12] kubelet … 24 s"]
+
+
+def test_the_failure_of_one_lane_is_told_and_stops_the_other() -> None:
+    progress = build.Progress(print, 12)
+    failing, other = Future[None](), Future[None]()
+    failing.set_exception(BuildError("kubelet does not build"))
+    with pytest.raises(BuildError, match="kubelet"):
+        build._follow([failing, other], progress)
+    assert progress.failed
+
+
+def test_a_full_disk_is_told_before_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_500_000_000))
+    with pytest.raises(BuildError, match=r"has 1\.5 GB left; building needs 8 GB"):
+        build._require_room(tmp_path)
 
 
 def test_what_is_missing_is_named_with_the_command_that_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
