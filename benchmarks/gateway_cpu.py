@@ -254,11 +254,11 @@ def comparison(operation: Operation, sides: Sides, disk: str) -> Comparison:
         notes=[
             told("gateway", sides.ours),
             told("ReverseProxy", sides.peer),
-            f"{CALLERS} callers, {REQUESTS} calls a round, {len(operation.body)} B bodies; load and upstream beside",
+            f"{CALLERS} callers, {REQUESTS} calls a round, {len(operation.body)} B bodies",
             "the gateway does: token → run, schema, CEL, budget, durable intent, secret, call, durable outcome",
             "ReverseProxy does not: authenticate, decide, meter, keep anything, or parse a body",
             "made up: the Kubernetes API; real: listeners, caches, ledger on its disk, upstream client",
-            f"the gateway's Python: {'the one of .venv' if interpreter() == sys.executable else 'the one its image ships'}",
+            f"the gateway's Python: {'that of .venv' if interpreter() == sys.executable else 'that of its image'}",
             disk,
         ],
     )
