@@ -7,6 +7,7 @@ serves the world that DIRECTORY/world.json describes until it is killed; its led
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -69,7 +70,7 @@ class Served:
 
     async def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any, Mapping[str, str]]:
         """POST JSON, or bytes as they are."""
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"} | headers
         async with self.session.post(self.url + path, data=sent, headers=given) as answer:
             text = await answer.read()
@@ -172,6 +173,16 @@ def world_file(cluster: FakeCluster) -> str:
     return json.dumps({"objects": list(cluster.objects.values()), "tokens": cluster.tokens})
 
 
+def read_world(directory: Path) -> FakeCluster:
+    """Read the world back."""
+    world = json.loads((directory / "world.json").read_text())
+    cluster = FakeCluster()
+    for stored in world["objects"]:
+        cluster.put(stored)
+    cluster.tokens = world["tokens"]
+    return cluster
+
+
 @dataclass
 class GatewayProcess:
     """A gateway in a process of its own."""
@@ -204,11 +215,7 @@ def spawned(directory: Path, cluster: FakeCluster, **environment: str) -> Iterat
 
 async def _main(directory: Path) -> None:
     """Serve the world of the directory until killed."""
-    world = json.loads((directory / "world.json").read_text())
-    cluster = FakeCluster()
-    for stored in world["objects"]:
-        cluster.put(stored)
-    cluster.tokens = world["tokens"]
+    cluster = read_world(directory)
     ledger = await SqliteLedger.open(directory / "ledger.sqlite", signer_for_tests())
     sockets = listening(), listening()
     gateway = compose(Settings(), outside_of(cluster, ledger, HttpUpstream()))

@@ -5,23 +5,25 @@ import signal
 
 VARIABLE = "REMIT_CRASH_AT"
 
-
-def _parse(wanted: str) -> tuple[str, int]:
-    name, _, count = wanted.partition(":")
-    return name, int(count or "1")
+_name = ""
+_remaining = 0
 
 
-_NAME, _REMAINING = _parse(os.environ.get(VARIABLE, ""))
+def arm(wanted: str) -> None:
+    """Make this process die at a crash point: `NAME`, or `NAME:N` for the n-th pass. Empty: nowhere."""
+    global _name, _remaining  # noqa: PLW0603 - one process, one death
+    _name, _, count = wanted.partition(":")
+    _remaining = int(count or "1")
 
 
 def crash_point(name: str) -> None:
-    """Kill this process, at once and without any clean-up, when it is the n-th time that it passes `name`.
-
-    `REMIT_CRASH_AT=NAME` or `NAME:N`; without it this is one comparison.
-    """
-    global _REMAINING  # noqa: PLW0603 - a count down to the kill, which ends the process
-    if not _NAME or name != _NAME:
+    """Kill this process, at once and without any clean-up, where it was armed to die; else one comparison."""
+    global _remaining  # noqa: PLW0603 - a count down to the kill, which ends the process
+    if not _name or name != _name:
         return
-    _REMAINING -= 1
-    if _REMAINING == 0:
+    _remaining -= 1
+    if _remaining == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get(VARIABLE, ""))
