@@ -30,6 +30,10 @@ WATCH_SECONDS = 5
 """How often a watch is renewed: that is how a quiet one proves that it lives, well within the bound of 10 s."""
 
 
+SWITCH_SECONDS = 0.0005
+"""How long the event loop and the ledger's thread may keep the interpreter from each other: a commit is 0.3 ms."""
+
+
 async def run(settings: Settings) -> None:
     """Open what the gateway rests on, and serve."""
     signer = read_signing_key(Path(settings.signing_key_path))
@@ -65,6 +69,7 @@ def stop_signal() -> asyncio.Event:
 def main() -> None:
     """Run the process."""
     configure_logs()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         settings = from_environment(os.environ)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

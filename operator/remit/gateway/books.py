@@ -5,9 +5,10 @@ They run on the ledger's thread: no I/O, no clock, nothing from outside but what
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
 
 from remit.api.agentrun import Desired
 from remit.api.evidence import CallFacts, DecisionFacts, RunFacts
@@ -86,7 +87,7 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
         pinned_bundle=pinned.digest,
         facts=canonical(caller.facts),
     )
-    record = appended(tx, record, bundle_entry(spot(record, caller.facts, now), pinned.digest))
+    record = advanced(tx, record, bundle_entry(spot(record, caller.facts, now), pinned.digest))
     tx.put_run(record)
     return record
 
@@ -105,10 +106,10 @@ def spot(record: RunRecord, facts: RunFacts, now: float) -> Spot:
     return Spot(Chain(record.sequence, record.previous), now, facts)
 
 
-def appended(tx: LedgerTransaction, record: RunRecord, body: bytes) -> RunRecord:
-    """Append an entry of the run and return the record that counts it."""
+def advanced(tx: LedgerTransaction, record: RunRecord, body: bytes, **changes: Any) -> RunRecord:
+    """Append an entry of the run and return the record that counts it, with these changes."""
     tx.append(record.uid, body)
-    return replace(record, sequence=record.sequence + 1, previous=sha256_hex(body))
+    return replace(record, sequence=record.sequence + 1, previous=sha256_hex(body), **changes)
 
 
 def refuse(tx: LedgerTransaction, call: Call, refused: Refused, now: float) -> RunRecord | None:
@@ -119,7 +120,7 @@ def refuse(tx: LedgerTransaction, call: Call, refused: Refused, now: float) -> R
     if record.ended:
         return None
     body = denial_entry(spot(record, call.caller.facts, now), call_facts(call), denial_facts(call, refused))
-    record = appended(tx, replace(record, refused_calls=record.refused_calls + 1), body)
+    record = advanced(tx, record, body, refused_calls=record.refused_calls + 1)
     if record.refused_calls > MAX_REFUSED_CALLS and not record.outcome_reason:
         message = f"more than {MAX_REFUSED_CALLS} calls were refused, the last with {refused.reason}"
         record = replace(record, outcome_reason=RunReason.POLICY_VIOLATION, outcome_message=message)
@@ -146,9 +147,14 @@ def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Repl
         return exhausted(account)
     intent = intent_record(call, record, amount)
     body = intent_entry(spot(record, call.caller.facts, now), call_facts(call), decision_facts(call), amount)
-    record = appended(tx, replace(record, account=account), body)
-    if call.kind == "model":
-        record = replace(record, model_calls=record.model_calls + 1, handed_over=record.handed_over or call.hand_over)
+    record = advanced(
+        tx,
+        record,
+        body,
+        account=account,
+        model_calls=record.model_calls + (call.kind == "model"),
+        handed_over=record.handed_over or call.hand_over,
+    )
     tx.put_call(intent)
     tx.put_run(record)
     return Held(intent, record, max_tokens)
@@ -238,9 +244,9 @@ def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlemen
         account = release(record.account, held)
     else:
         account = settle(record.account, held, settlement.spent)
-    call: CallFacts = json.loads(known.facts)
+    call: CallFacts = msgspec.json.decode(known.facts)
     body = outcome_entry(
-        spot(record, json.loads(record.facts), now),
+        spot(record, msgspec.json.decode(record.facts), now),
         call,
         intent=known.intent_sequence,
         status=settlement.status,
@@ -249,7 +255,7 @@ def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlemen
         overrun=settlement.spent.minus(held),
         result_digest=settlement.result_digest,
     )
-    record = appended(tx, replace(record, account=account), body)
+    record = advanced(tx, record, body, account=account)
     if settlement.state == "unknown" and not record.outcome_reason:
         record = replace(record, outcome_reason=RunReason.OUTCOME_UNKNOWN, outcome_message=unknown_message(call))
     tx.put_call(replace(known, state=settlement.state, answer=settlement.answer))
@@ -296,13 +302,13 @@ def close_run(tx: LedgerTransaction, uid: str, closing: Closing, now: float) -> 
         record = replace(record, result=closing.result)
     record = replace(record, partial=closing.partial or record.partial)
     body = run_end_entry(
-        spot(record, json.loads(record.facts), now),
+        spot(record, msgspec.json.decode(record.facts), now),
         reason=record.outcome_reason,
         spent=record.account.spent,
         overrun=record.account.overrun,
         result_digest=sha256_hex(record.result) if record.result else "",
     )
-    record = replace(appended(tx, record, body), ended=True)
+    record = advanced(tx, record, body, ended=True)
     tx.put_run(record)
     return record
 
@@ -315,13 +321,17 @@ def intent_record(call: Call, record: RunRecord, amount: Amount) -> CallRecord:
         state="held",
         arguments_digest=call.arguments_digest,
         intent_sequence=record.sequence,
-        hold=asdict(amount),
+        hold={
+            "tokens": amount.tokens,
+            "tool_calls": amount.tool_calls,
+            "cost_micro_usd": amount.cost_micro_usd,
+        },
         kind=call.kind,
         grant=call.granted.grant.ref.name,
         tool=call.granted.name,
         risk=str(call.risk),
         call_id=call.call_id,
-        facts=canonical(call_facts(call)),
+        facts=msgspec.json.encode(call_facts(call)),
     )
 
 

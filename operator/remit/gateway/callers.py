@@ -78,6 +78,9 @@ class Callers:
         if call.caller is None:
             return None
         run = call.caller.run
+        pod = self._authority.store.pod(call.caller.pod_uid)
+        if (pod is None and self._check_peer) or (pod is not None and pod["metadata"].get("deletionTimestamp")):
+            return Refused(CallReason.RUN_NOT_ACTIVE, "the run's pod is gone")
         stored = self._authority.store.get(RUN, run.namespace, run.name)
         if stored is call.caller.stored:
             return None

@@ -81,6 +81,7 @@ async def begin_step(gate: Gate, request: Request) -> Answer:
 
 async def take_result(gate: Gate, request: Request) -> Answer:
     """POST result: the agent says how it ended. The same result again has the same answer."""
+    await someone(gate, request)
     body = await read_body(request, ResultBody)
     if body.outcome not in {"Succeeded", "Failed"}:
         raise RefusedError(malformed("outcome must be Succeeded or Failed"))
@@ -100,6 +101,7 @@ async def take_result(gate: Gate, request: Request) -> Answer:
 
 async def take_hand_over(gate: Gate, request: Request) -> Answer:
     """POST hand-over: what was done so far, before a stop or the end of a budget ends the run."""
+    await someone(gate, request)
     body = await read_body(request, HandOverBody)
     partial = canonical_of(body.partial)
     caller = await gate.callers.identify(request.bearer(), request.peer)
@@ -122,6 +124,13 @@ def why_handed_over(gate: Gate, caller: Caller, remembered: Remembered, stop: st
         return RunReason.BUDGET_EXHAUSTED, "the run's budget ran out and the agent handed over"
     known = stop if stop in set(StopReason) else "another reason"
     return RunReason.FAILED, f"the agent handed over before its end: {known}"
+
+
+async def someone(gate: Gate, request: Request) -> None:
+    """Make sure that a body comes from a pod of ours before it is read; raises RefusedError."""
+    identity = await gate.callers.authenticate(request.bearer())
+    if isinstance(identity, Refused):
+        raise RefusedError(identity)
 
 
 async def the_caller(gate: Gate, request: Request) -> Caller:
