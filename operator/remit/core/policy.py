@@ -133,7 +133,7 @@ def constraint_is_violated(view: View) -> Decision | None:
     return None
 
 
-def rules_object(view: View) -> Decision | None:
+def decide_by_rules(view: View) -> Decision:
     """Deny beats RequireApproval beats Allow; an error in any rule is a Deny; silence is a deny.
 
     The rules are in that order, and all are looked at unless one denies: a rule that errs behind one
@@ -161,7 +161,6 @@ FINDINGS: tuple[Finding, ...] = (
     purpose_is_not_granted,
     arguments_are_invalid,  # before any expression sees the arguments
     constraint_is_violated,
-    rules_object,
 )
 
 
@@ -189,11 +188,11 @@ def decide(call: CallInput, pinned: CompiledBundle, live: CompiledBundle | Refus
 
 
 def _judge(view: View) -> Decision:
-    """Return the first decision that a finding makes; the last one always does."""
+    """Return the first objection, else what the rules say."""
     for finding in FINDINGS:
         if (decision := finding(view)) is not None:
             return decision
-    return deny(CallReason.NO_RULE_MATCHED, "no rule decided")
+    return decide_by_rules(view)
 
 
 def variables_of(call: CallInput, bundle: CompiledBundle, entry: GrantedTool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from remit.api.reasons import CallReason
-from remit.api.toolgrant import Risk
+from remit.api.toolgrant import Risk, Tool
 from remit.api.wire import META_BUDGET, BudgetWord, ErrorBody
 from remit.core.prepare import GrantedTool
 from remit.gateway.jsontext import write
@@ -62,16 +62,13 @@ def discover_body(message: Discover) -> bytes:
 
 def tools_body(message: ListTools, tools: Iterable[GrantedTool]) -> bytes:
     """Return the run's tools as the agent knows them: one page, private to the run."""
-    result: dict[str, Any] = {"tools": [_described(entry) for entry in tools]}
+    result: dict[str, Any] = {"tools": [_described(entry, entry.tool) for entry in tools if entry.tool is not None]}
     if message.modern:
         result |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
     return result_body(message.id, result)
 
 
-def _described(entry: GrantedTool) -> dict[str, Any]:
-    tool = entry.tool
-    if tool is None:
-        raise ValueError("a model is no MCP tool")
+def _described(entry: GrantedTool, tool: Tool) -> dict[str, Any]:
     return {
         "name": entry.shown_name,
         "description": tool.description,

@@ -58,11 +58,6 @@ class EventReader:
             raise EventTooLargeError(f"one event is larger than {self._max} bytes")
         return events
 
-    def finish(self) -> list[Event]:
-        """Return what the end of the stream completes: an unfinished event is dropped, as the standard says."""
-        rest, self._rest = self._rest, b""
-        return self.feed(b"\n") if rest == b"\r" else []
-
     def _take(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()

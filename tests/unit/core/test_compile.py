@@ -21,7 +21,7 @@ from remit.adapters.cel import CelEngine
 from remit.adapters.schemas import JsonSchemaEngine
 from remit.api.bundle import Bundle
 from remit.api.reasons import ObjectReason
-from remit.core.compile import compile_bundle, load_bundle
+from remit.core.compile import _without_budget, compile_bundle, load_bundle
 from remit.core.digest import canonical, digest_of
 from remit.core.prepare import CompiledBundle, Refusal
 
@@ -164,6 +164,15 @@ def test_a_model_that_is_not_granted_is_refused(model: Any) -> None:
     assert reason_of(an_agent(model=model)) == (ObjectReason.MODEL_NOT_GRANTED, "Agent", "teller")
 
 
+def test_a_bundle_without_a_budget_of_a_run_is_refused() -> None:
+    bundle = a_bundle().bundle
+    policy = bundle.policies[0]
+    without = policy.model_copy(update={"spec": policy.spec.model_copy(update={"budgets": []})})
+    refusal = _without_budget(bundle.model_copy(update={"policies": [without]}))
+    assert refusal is not None
+    assert refusal.reason is ObjectReason.NO_BUDGET
+
+
 def test_an_image_by_tag_is_refused() -> None:
     agent = an_agent(runtime={"container": {"image": "registry.example/team/agent:1"}})
     assert reason_of(agent) == (ObjectReason.IMAGE_NOT_PINNED, "Agent", "teller")
@@ -225,6 +234,7 @@ def test_a_schema_that_cannot_be_used_is_named() -> None:
             id="two selectors",
         ),
         pytest.param({"grants": [a_grant(notAfter="soon")]}, "ToolGrant", "notAfter", id="no time"),
+        pytest.param({"grants": [a_grant(notAfter="2026-02-31T00:00:00Z")]}, "ToolGrant", "notAfter", id="no day"),
         pytest.param({"grants": [a_grant(notAfter="2026-01-01T00:00:00")]}, "ToolGrant", "notAfter", id="no zone"),
         pytest.param({"policies": [a_policy(budgets=[])]}, "Policy", "budgets", id="no budget"),
         pytest.param({"policies": [a_policy(budgets=[a_budget(tokens=1.5)])]}, "Policy", "budgets", id="a float"),

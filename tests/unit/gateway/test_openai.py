@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, PermissionDeniedError
 
 from remit.api.reasons import CallReason
 from remit.core.pricing import ModelUse
-from remit.gateway import openai
+from remit.gateway import anthropic, openai
 from remit.gateway.answers import AnswerFault
 from remit.gateway.jsontext import MalformedError
 from remit.gateway.modelcall import ModelAnswer, ModelCall, ModelFault, SeenCall
@@ -158,6 +158,13 @@ def test_a_stream_is_asked_for_its_usage() -> None:
     sent = json.loads(openai.upstream_body(taken(stream=True, stream_options={"include_usage": False}), 42))
     assert sent["stream_options"] == {"include_usage": True}
     assert "stream_options" not in json.loads(openai.upstream_body(taken(), 42))
+
+
+@pytest.mark.parametrize("translator", [openai, anthropic])
+def test_no_credential_is_in_the_headers(translator: Any) -> None:
+    headers = translator.upstream_headers()
+    assert headers["Content-Type"] == "application/json"
+    assert not {"authorization", "x-api-key"} & {name.lower() for name in headers}
 
 
 def test_an_answer_is_read_and_passed_as_it_is() -> None:
