@@ -138,6 +138,7 @@ def _controller_manager(settings: Settings) -> Component:
             *_credentials(settings, "controller-manager"),
             f"--service-account-private-key-file={pki}/service-account.key",
             f"--root-ca-file={pki}/ca.crt",
+            f"--flex-volume-plugin-dir={settings.layout.root}/flexvolumes",
             "--use-service-account-credentials",
             "--leader-elect=false",
             # At its default rate it takes seconds to make an account for each of its controllers; and whoever

@@ -85,7 +85,8 @@ def require_root() -> None:
         )
     if os.geteuid() != 0:
         raise MachineError(
-            "the embedded cluster makes namespaces and cgroups, so it needs root: run the same command with sudo -E"
+            "the embedded cluster makes namespaces and cgroups, so it needs root:"
+            ' put `sudo -E env "PATH=$PATH"` before the same command'
         )
 
 

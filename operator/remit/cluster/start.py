@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -181,10 +182,17 @@ def render(settings: Settings) -> None:
     pki.make(layout.pki, settings.addresses)
     shutil.copyfile(layout.pki / "admin.kubeconfig", layout.kubeconfig)
     layout.kubeconfig.chmod(0o600)
+    _give_to_caller(layout.kubeconfig)
     for name, content in configs.files(settings).items():
         path = layout.config / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+
+def _give_to_caller(path: Path) -> None:
+    """Let the person behind sudo use the cluster without it."""
+    if "SUDO_UID" in os.environ:
+        os.chown(path, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
 
 
 def identity_file(layout: Layout, component: str) -> Path:

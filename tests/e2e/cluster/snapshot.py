@@ -20,7 +20,20 @@ SYSCTLS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
 )
-FOLDERS = ("/run", "/run/netns", "/run/containerd", "/etc/cni", "/opt/cni", "/var/lib", "/var/log", "/usr/libexec")
+FOLDERS = (
+    "/",
+    "/etc",
+    "/opt",
+    "/run",
+    "/run/containerd",
+    "/run/netns",
+    "/usr",
+    "/usr/libexec",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What the components are told. The golden files hold all of it: review their diff."""
+"""What the components are told. The golden files hold all of it.
+
+Run this file as a program to write them anew, and review their diff.
+"""
 
 import ipaddress
 import json
@@ -27,6 +30,12 @@ def command_lines() -> str:
         lines += [f"{name}={value}" for name, value in component.environment]
         lines += [*component.arguments, ""]
     return "\n".join(lines)
+
+
+def write_anew() -> None:
+    for name, content in configs.files(settings()).items():
+        (GOLDEN / Path(name).name).write_text(content)
+    (GOLDEN / "command-lines.txt").write_text(command_lines())
 
 
 @pytest.mark.parametrize("name", sorted(configs.files(settings())))
@@ -120,3 +129,7 @@ def test_there_are_volumes_for_both_access_modes_each_in_its_own_folder() -> Non
     paths = {volume["spec"]["local"]["path"] for volume in volumes}
     assert (modes.count(["ReadWriteOncePod"]), modes.count(["ReadWriteOnce"])) == (8, 4)
     assert len(paths) == len(volumes)
+
+
+if __name__ == "__main__":
+    write_anew()
