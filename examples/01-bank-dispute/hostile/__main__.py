@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from hostile import attacks
 
-ROUNDS_SECONDS = float(os.environ.get("ROUNDS_SECONDS", "6"))
+ROUNDS_SECONDS = float(os.environ.get("ROUNDS_SECONDS", "8"))
 DOOR = os.environ.get("REMIT_URL", "http://127.0.0.1:8765")
 
 
