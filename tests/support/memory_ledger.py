@@ -113,6 +113,9 @@ class MemoryLedger:
         leaves = [leaf_hash(entry.body) for entry in self._books.entries]
         entries = tuple(entry for entry in self._books.entries if entry.run_uid == run_uid)
         named = sorted({digest for entry in entries for digest in bundles_named(entry.body)})
+        for digest in named:
+            if digest not in self._books.bundles:
+                raise LedgerUnavailableError(f"the ledger does not hold the bundle {digest}")
         return RunExport(
             self._note,
             entries,

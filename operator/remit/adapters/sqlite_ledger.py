@@ -33,13 +33,13 @@ class _Request:
 
     work: Callable[[LedgerTransaction], Any]
     future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
 
 
 class SqliteLedger:
-    """Ledger over SQLite. Use from any event loop; open with `open`."""
+    """Ledger over SQLite. Opened with `open`, and used, from one event loop."""
 
-    def __init__(self, store: SqliteStore, reader: Connection) -> None:
+    def __init__(self, store: SqliteStore, reader: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._store = store
         self._reader = reader
         self._note = store.note
@@ -52,11 +52,12 @@ class SqliteLedger:
     @classmethod
     async def open(cls, path: Path, signer: CheckpointSigner, connect: Connect = connect_writer) -> SqliteLedger:
         """Open or make the file; raises LedgerUnavailableError, at once when another process has it."""
+        loop = asyncio.get_running_loop()
 
         def start() -> SqliteLedger:
             store = SqliteStore(path, signer, connect)
             try:
-                return cls(store, connect_reader(path))
+                return cls(store, connect_reader(path), loop)
             except sqlite3.Error as error:
                 store.close()
                 raise LedgerUnavailableError(f"the ledger at {path} cannot be read: {error}") from error
@@ -70,9 +71,8 @@ class SqliteLedger:
         """
         if self._closed or self._queue.qsize() >= MAX_WAITING:
             raise LedgerUnavailableError("the ledger is closed" if self._closed else "too many wait for the ledger")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-        self._queue.put(_Request(work, future, loop))
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._queue.put(_Request(work, future))
         return await future
 
     async def read(self, work: Callable[[LedgerTransaction], Result]) -> Result:
@@ -106,7 +106,7 @@ class SqliteLedger:
         """Run `look` in one read transaction on the reading thread."""
         if self._closed:
             raise LedgerUnavailableError("the ledger is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._snapshot, look)
+        return await self._loop.run_in_executor(self._reading, self._snapshot, look)
 
     def _snapshot(self, look: Callable[[Connection], Result]) -> Result:
         """Run `look` in one read transaction."""
@@ -126,14 +126,6 @@ class SqliteLedger:
             group, last = self._next_group()
             if group:
                 self._deliver(group, self._commit(group))
-        self._refuse_the_rest()
-
-    def _refuse_the_rest(self) -> None:
-        """Answer who came in after the end mark."""
-        while not self._queue.empty():
-            request = self._queue.get()
-            if request is not None:
-                self._deliver([request], [Outcome(error=LedgerUnavailableError("the ledger is closed"))])
 
     def _next_group(self) -> tuple[list[_Request], bool]:
         """Wait for one request, and take those that are there; True when the end mark was among them."""
@@ -159,13 +151,10 @@ class SqliteLedger:
         return outcomes
 
     def _deliver(self, group: Sequence[_Request], outcomes: Sequence[Outcome]) -> None:
-        """Hand the outcomes back, with one wake-up for each event loop."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
-        for request, outcome in zip(group, outcomes, strict=True):
-            by_loop.setdefault(request.loop, []).append((request.future, outcome))
-        for loop, pairs in by_loop.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, pairs)
+        """Hand the outcomes back, with one wake-up of the event loop, if it is still there."""
+        if not self._loop.is_closed():
+            futures = [request.future for request in group]
+            self._loop.call_soon_threadsafe(_resolve, list(zip(futures, outcomes, strict=True)))
 
 
 def _resolve(pairs: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ async def test_open_runs_are_those_that_have_not_ended(ledger: Ledger) -> None:
 async def test_find_run_returns_the_newest_of_a_name(ledger: Ledger) -> None:
     for uid in ("first", "second"):
         record = run_record(uid, name="same")
-        await ledger.transact(lambda transaction, record=record: transaction.put_run(record))
+        await ledger.transact(methodcaller("put_run", record))
     found = await ledger.find_run("bank", "same")
     assert found is not None
     assert found.uid == "second"
@@ -113,9 +114,8 @@ async def test_a_work_that_raises_leaves_nothing_and_is_heard_by_its_caller_alon
         return transaction.append("run-1", ENTRY)
 
     await ledger.transact(lambda transaction: transaction.put_run(run_record(spent=1)))
-    outcomes: list[Any] = await asyncio.gather(
-        ledger.transact(good), ledger.transact(boom), ledger.transact(good), return_exceptions=True
-    )
+    works: list[Callable[[LedgerTransaction], Any]] = [good, boom, good]
+    outcomes = await asyncio.gather(*(ledger.transact(work) for work in works), return_exceptions=True)
     assert outcomes[0] == 0
     assert isinstance(outcomes[1], KeyError)
     assert outcomes[2] == 1
@@ -166,12 +166,8 @@ async def test_a_reading_cannot_write(ledger: Ledger, write: Any) -> None:
 async def test_every_acknowledged_entry_is_under_the_checkpoint(ledger: Ledger) -> None:
     bodies = [bundle_entry(Spot(Chain(n, "aa"), NOW, run_facts()), BUNDLE_DIGEST) for n in range(300)]
     await ledger.transact(lambda transaction: transaction.put_bundle(BUNDLE_DIGEST, BUNDLE))
-    indexes = [
-        await ledger.transact(lambda transaction, body=body: transaction.append("run-1", body)) for body in bodies[:40]
-    ]
-    indexes += await asyncio.gather(
-        *(ledger.transact(lambda transaction, body=body: transaction.append("run-1", body)) for body in bodies[40:])
-    )
+    indexes = [await ledger.transact(methodcaller("append", "run-1", body)) for body in bodies[:40]]
+    indexes += await asyncio.gather(*(ledger.transact(methodcaller("append", "run-1", body)) for body in bodies[40:]))
     assert indexes == list(range(300))
     export = await ledger.export("run-1")
     head = opened(export.checkpoint)
@@ -190,6 +186,12 @@ async def test_an_export_holds_one_run_only(ledger: Ledger) -> None:
     await ledger.transact(work)
     assert [entry.index for entry in (await ledger.export("run-1")).entries] == [0, 2]
     assert (await ledger.export("nobody")).entries == ()
+
+
+async def test_a_run_whose_bundle_is_not_kept_is_not_exported(ledger: Ledger) -> None:
+    await ledger.transact(lambda transaction: transaction.append("run-1", ENTRY))
+    with pytest.raises(LedgerUnavailableError, match=BUNDLE_DIGEST):
+        await ledger.export("run-1")
 
 
 async def test_the_empty_log_has_a_checkpoint(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ import resource
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.evidence_facts import call_record, run_record
 from tests.support.memory_ledger import signer_for_tests
 from tests.support.power_cut import Disk, RecordingVFS, connect_through
 
-from remit.adapters import sqlite_schema
+from remit.adapters import sqlite_ledger, sqlite_records, sqlite_schema
 from remit.adapters.signing import ed25519_holds, signer_of
 from remit.adapters.sqlite_ledger import SqliteLedger
 from remit.adapters.sqlite_store import SqliteStore
@@ -256,6 +257,64 @@ def test_a_failed_opening_lets_go_of_the_file(path: Path) -> None:
         SqliteStore(path, SIGNER)
     path.unlink()
     SqliteStore(path, SIGNER).close()
+
+
+def test_a_file_system_without_write_ahead_log_is_refused(path: Path) -> None:
+    def connect(_: Path) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", isolation_level=None)
+
+    with pytest.raises(LedgerUnavailableError, match="no write-ahead log"):
+        SqliteStore(path, SIGNER, connect)
+
+
+def test_what_a_work_asks_wrongly_is_its_own_fault(path: Path) -> None:
+    store = SqliteStore(path, SIGNER)
+    nothing = replace(call_record("k"), state=None)  # type: ignore[arg-type]
+    wrong, doubled, good = store.commit(
+        [
+            lambda transaction: transaction.put_call(nothing),
+            lambda transaction: transaction.append("run-1", None),  # type: ignore[arg-type]
+            spend,
+        ]
+    )
+    assert isinstance(wrong.error, sqlite3.IntegrityError)
+    assert isinstance(doubled.error, TypeError)
+    assert good.value == 0
+    store.close()
+
+
+def test_more_runs_than_are_kept_in_memory_are_all_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_records, "MAX_CACHED_RUNS", 2)
+    store = SqliteStore(path, SIGNER)
+
+    def put_all(transaction: LedgerTransaction) -> None:
+        for number in range(5):
+            transaction.put_run(run_record(f"run-{number}", spent=number))
+
+    def undone(transaction: LedgerTransaction) -> None:
+        for number in range(5):
+            transaction.put_run(run_record(f"run-{number}", spent=99))
+            transaction.run("run-0")
+        raise KeyError
+
+    def read_all(transaction: LedgerTransaction) -> list[int]:
+        found = [transaction.run(f"run-{number}") for number in range(5)]
+        return [run.account.spent.tokens for run in found if run is not None]
+
+    store.commit([put_all, undone])
+    assert store.commit([read_all])[0].value == [0, 1, 2, 3, 4]
+    store.close()
+
+
+async def test_too_many_waiting_are_refused_at_once(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_ledger, "MAX_WAITING", 0)
+    with pytest.raises(LedgerUnavailableError, match="too many"):
+        await ledger.transact(spend)
+
+
+async def test_a_full_group_leaves_the_rest_to_the_next(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_ledger, "MAX_GROUP", 3)
+    assert sorted(await asyncio.gather(*(ledger.transact(spend) for _ in range(20)))) == list(range(20))
 
 
 async def test_another_signing_key_takes_the_log_over(path: Path) -> None:

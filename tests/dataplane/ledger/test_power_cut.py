@@ -10,7 +10,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Writing:
         self.spent += len(works)
         return Acknowledged(self.entries, self.spent)
 
-    def work(self, number: int) -> object:
+    def work(self, number: int) -> Callable[[LedgerTransaction], None]:
         body = b"entry %d " % number + b"x" * self.chance.randint(0, 3000)
 
         def spend(transaction: LedgerTransaction) -> None:
