@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from remit.cluster.errors import StartError
+from remit.cluster.errors import MachineError, StartError
 
 MOUNTS = Path("/proc/self/mounts")
 REMOVAL_SECONDS = 10.0
@@ -24,14 +24,29 @@ def version() -> int:
 
 
 def make(name: str) -> None:
-    """Make the cgroup everywhere; the kubelet wants to find it."""
-    for hierarchy in hierarchies():
-        folder = hierarchy / name
-        if (hierarchy / "cgroup.controllers").exists():
-            _enable_controllers(hierarchy)
-        folder.mkdir(exist_ok=True)
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            _inherit(hierarchy / setting, folder / setting)
+    """Make the cgroup everywhere; the kubelet wants to find it.
+
+    Raises:
+        MachineError: the machine has no cgroups, or they cannot be written.
+
+    """
+    everywhere = hierarchies()
+    if not everywhere:
+        raise MachineError("no cgroup hierarchy is mounted on this machine")
+    for hierarchy in everywhere:
+        try:
+            _make(hierarchy, name)
+        except OSError as problem:
+            raise MachineError(f"cgroups cannot be made in {hierarchy}: {problem}") from problem
+
+
+def _make(hierarchy: Path, name: str) -> None:
+    folder = hierarchy / name
+    if (hierarchy / "cgroup.controllers").exists():
+        _enable_controllers(hierarchy)
+    folder.mkdir(exist_ok=True)
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        _inherit(hierarchy / setting, folder / setting)
 
 
 def _enable_controllers(hierarchy: Path) -> None:

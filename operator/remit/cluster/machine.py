@@ -14,6 +14,7 @@ from remit.cluster.errors import MachineError
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CAP_SYS_RESOURCE = 24
+NEEDED_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
 
 Say = Callable[[str], None]
 
@@ -87,6 +88,11 @@ def require_root() -> None:
         raise MachineError(
             "the embedded cluster makes namespaces and cgroups, so it needs root:"
             ' put `sudo -E env "PATH=$PATH"` before the same command'
+        )
+    if lacking := [name for name, bit in NEEDED_CAPABILITIES.items() if not has_capability(bit)]:
+        raise MachineError(
+            f"this root may not make namespaces: {', '.join(lacking)} are missing (a container?);"
+            " use a virtual machine, or a container with --privileged"
         )
 
 

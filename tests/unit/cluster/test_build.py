@@ -137,6 +137,13 @@ def test_without_root_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
         machine.require_root()
 
 
+def test_a_root_without_its_powers_is_told_which_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "has_capability", lambda bit: bit != machine.NEEDED_CAPABILITIES["CAP_SYS_ADMIN"])
+    with pytest.raises(MachineError, match="CAP_SYS_ADMIN are missing"):
+        machine.require_root()
+
+
 @pytest.mark.parametrize(("mask", "has"), [("000001fffeffffff", False), ("000001ffffffffff", True), ("0", False)])
 def test_a_capability_is_a_bit_of_the_effective_set(mask: str, *, has: bool) -> None:
     assert machine.has_capability(machine.CAP_SYS_RESOURCE, f"CapPrm:\tff\nCapEff:\t{mask}\n") is has
