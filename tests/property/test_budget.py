@@ -37,8 +37,9 @@ class Accounts(RuleBasedStateMachine):
         self.before_handover = True
 
     def used(self, name: str) -> int:
-        held = sum(getattr(amount, name) for amount in self.open)
-        return held + sum(getattr(spent, name) for _, spent in self.paid)
+        held: int = sum(getattr(amount, name) for amount in self.open)
+        paid: int = sum(getattr(spent, name) for _, spent in self.paid)
+        return held + paid
 
     @rule(target=holds, amount=AMOUNTS, purpose=st.sampled_from(["ordinary", "hand-over"]))
     def hold(self, amount: Amount, purpose: Purpose) -> Any:

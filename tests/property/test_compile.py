@@ -7,8 +7,6 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.bundles import (
-    CelEngine,
-    JsonSchemaEngine,
     a_bundle,
     a_grant,
     a_model_grant,
@@ -18,6 +16,8 @@ from tests.support.bundles import (
     compiled,
 )
 
+from remit.adapters.cel import CelEngine
+from remit.adapters.schemas import JsonSchemaEngine
 from remit.core.compile import load_bundle
 from remit.core.digest import canonical
 from remit.core.prepare import CompiledBundle

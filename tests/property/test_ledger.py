@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
+from operator import methodcaller
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -123,12 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model = Model()
         self.store = SqliteStore(self.directory / "0.db", SIGNER)
         self.store.commit([lambda transaction: transaction.put_bundle(BUNDLE_DIGEST, BUNDLE)])
-        self.store.commit(
-            [
-                lambda transaction, uid=uid: transaction.put_run(RunRecord(uid, "bank", uid, Account(0.0)))
-                for uid in RUNS
-            ]
-        )
+        self.store.commit([methodcaller("put_run", RunRecord(uid, "bank", uid, Account(0.0))) for uid in RUNS])
 
     @rule(wanted=st.lists(st.tuples(runs, amounts, st.integers(0, 9)), min_size=1, max_size=6))
     def hold_in_one_group(self, wanted: list[tuple[str, int, int]]) -> None:

@@ -69,8 +69,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]
+    port = runner.addresses[0][1]
     fake.url = f"http://127.0.0.1:{port}"
     try:
         yield fake

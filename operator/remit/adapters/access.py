@@ -105,5 +105,5 @@ def _embedded(section: Mapping[str, Any], field: str, directory: Path) -> str:
     if data := section.get(f"{field}-data"):
         return base64.b64decode(data).decode()
     if named := section.get(field):
-        return (directory / named).read_text()
+        return (directory / str(named)).read_text()
     return ""

@@ -42,6 +42,7 @@ class SqliteStore:
         self._signer = signer
         self._connect = connect
         self._lost = False
+        self._version = -1
         try:
             with ExitStack() as undo:
                 self._lock = _own(path)

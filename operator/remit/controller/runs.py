@@ -161,7 +161,7 @@ class Runs:
             return None
         if is_leaving(pod):
             return None
-        kept_until = epoch_seconds(status["finishedAt"]) + run["spec"].get("ttlSecondsAfterFinished", 300)
+        kept_until: float = epoch_seconds(status["finishedAt"]) + run["spec"].get("ttlSecondsAfterFinished", 300)
         if reason_of(run) not in KILLED_AT_ONCE and self._clock.now() < kept_until:
             return kept_until
         await self._hands.act([deletion(pod)])

@@ -65,9 +65,10 @@ def running(server: ThreadingHTTPServer) -> Iterator[int]:
 @contextmanager
 def a_gateway(*script: Any) -> Iterator[tuple[int, list[tuple[str, dict[str, str], bytes]]]]:
     """Run a recorder with `script`; yield its port and what it has seen."""
-    handler = type("Scripted", (Recorder,), {"script": list(script), "seen": []})
+    seen: list[tuple[str, dict[str, str], bytes]] = []
+    handler = type("Scripted", (Recorder,), {"script": list(script), "seen": seen})
     with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
-        yield port, handler.seen
+        yield port, seen
 
 
 @pytest.fixture

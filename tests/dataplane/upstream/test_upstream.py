@@ -1,7 +1,7 @@
 """Upstreams over real sockets: what was sent, what was lost, and what is never followed or waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -69,13 +69,15 @@ async def client() -> AsyncIterator[HttpUpstream]:
     await made.close()
 
 
-def request_to(port: int, path: str = "/mcp", seconds: float = 5.0, **headers: str) -> UpstreamRequest:
-    return UpstreamRequest("POST", f"http://127.0.0.1:{port}{path}", headers, b'{"a":1}', seconds)
+def request_to(
+    port: int, path: str = "/mcp", seconds: float = 5.0, headers: Mapping[str, str] | None = None
+) -> UpstreamRequest:
+    return UpstreamRequest("POST", f"http://127.0.0.1:{port}{path}", headers or {}, b'{"a":1}', seconds)
 
 
 async def test_an_answer_is_whole(client: HttpUpstream) -> None:
     async with serving(says(OK)) as server:
-        answer = await client.send(request_to(server.port, **{"X-Bank-Key": "planted"}))
+        answer = await client.send(request_to(server.port, headers={"X-Bank-Key": "planted"}))
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"{}", "application/json")
     head = server.requests[0].lower()
     assert head.startswith(b"post /mcp http/1.1\r\n")
@@ -139,7 +141,7 @@ async def test_what_never_connected_was_not_sent(client: HttpUpstream, url: str)
 async def test_a_header_that_breaks_the_line_was_not_sent(client: HttpUpstream) -> None:
     async with serving(says(OK)) as server:
         with pytest.raises(UpstreamNotSentError):
-            await client.send(request_to(server.port, **{"X-Key": "a\r\nX-Other: b"}))
+            await client.send(request_to(server.port, headers={"X-Key": "a\r\nX-Other: b"}))
     assert server.requests == []
 
 
@@ -219,7 +221,7 @@ async def test_after_a_failure_the_next_call_is_well(client: HttpUpstream) -> No
 async def test_no_fault_repeats_what_was_sent_or_said(client: HttpUpstream) -> None:
     async with serving(says(b"planted planted\r\n\r\n", close=True)) as server:
         with pytest.raises(UpstreamLostError) as caught:
-            await client.send(request_to(server.port, **{"X-Key": "planted"}))
+            await client.send(request_to(server.port, headers={"X-Key": "planted"}))
     assert "planted" not in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 """Whatever is deleted, in whatever order, and wherever the controller dies: no pod is left uncovered."""
 
+from collections.abc import Awaitable, Callable
 from itertools import permutations
 
 import pytest
@@ -75,7 +76,7 @@ async def live_through(team: Controlled, crash: CrashPlan) -> bool:
     """Take a team from nothing to a finished run; tell whether the crash came."""
     team.cluster.crash = crash
     crashed = False
-    acts = (
+    acts: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: team.apply(a_policy(), a_grant(), an_agent(), a_run()),
         lambda: team.say(POD, phase="Running"),
         lambda: team.say(RUN, outcome={"reason": "Succeeded", "message": "done"}),

@@ -254,7 +254,8 @@ def test_a_malformed_object_is_refused_with_its_place(objects: dict[str, Any], k
 
 
 def test_a_refusal_names_at_most_five_places() -> None:
-    agent = an_agent(**{f"wrong{n}": n for n in range(8)})
+    wrong: dict[str, Any] = {f"wrong{n}": n for n in range(8)}
+    agent = an_agent(**wrong)
     assert refused(agent).message.endswith("; and 3 more")
 
 

@@ -82,7 +82,8 @@ async def test_the_client_lists_and_calls(mode: str) -> None:
         assert [tool.name for tool in listed.tools] == ["credit", "look_up"]
         assert listed.tools[1].annotations is not None
         assert listed.tools[1].annotations.read_only_hint is True
-        result: Any = await connected.call_tool("credit", {"amount": 1}, meta={"remit.dev/call-id": "c-1"})
+        call_id: Any = {"remit.dev/call-id": "c-1"}
+        result: Any = await connected.call_tool("credit", {"amount": 1}, meta=call_id)
         assert not result.is_error
         assert (result.content[0].text, result.meta["remit.dev/budget"]) == ("c-1", "ok")
 
