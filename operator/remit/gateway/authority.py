@@ -159,7 +159,9 @@ class Authority:
             try:
                 await self._watch_once(kind)
             except (RemitError, OSError, TimeoutError) as error:
-                log.warning("watch ended", kind=kind.name, error=type(error).__name__)
+                log.warning(
+                    "watch ended", kind=kind.name, error=type(error).__name__, reason=getattr(error, "reason", "")
+                )
             lasted = self._clock.monotonic() - began
             pause = FIRST_PAUSE_SECONDS if lasted > LONGEST_PAUSE_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause)

@@ -47,6 +47,8 @@ LINKS: Final[tuple[Link, ...]] = (
 
 async def govern(gate: Gate, call: Call, chain: tuple[Link, ...] = LINKS) -> Answered | Refused:
     """Lead one call through the chain; whatever ends it early is durable before it is told."""
+    began = gate.clock.monotonic()
+    end: Answered | Refused | None = None
     try:
         for link in chain:
             crash_point(f"before-{link.name}")
@@ -54,8 +56,17 @@ async def govern(gate: Gate, call: Call, chain: tuple[Link, ...] = LINKS) -> Ans
             crash_point(f"after-{link.name}")
             if end is not None:
                 return await links_hold.conclude(gate, call, end)
-        return call.answered or Refused(CallReason.UPSTREAM_ERROR, "the call came to no answer")
+        end = call.answered or Refused(CallReason.UPSTREAM_ERROR, "the call came to no answer")
     except LedgerUnavailableError:
-        return Refused(CallReason.LEDGER_UNAVAILABLE, "nothing can be recorded now: no call is made; try again")
+        end = Refused(CallReason.LEDGER_UNAVAILABLE, "nothing can be recorded now: no call is made; try again")
     finally:
         gate.flights.leave(call)
+        count(gate, call, end, gate.clock.monotonic() - began)
+    return end
+
+
+def count(gate: Gate, call: Call, end: Answered | Refused | None, seconds: float) -> None:
+    """Count the call. Labels are of our own vocabulary: no name of a run or tool, which a caller could make up."""
+    risk = str(call.tool.risk) if call.tool is not None else ""
+    gate.metrics.calls.labels(call.kind, risk, str(end.reason) if end is not None else "Interrupted").inc()
+    gate.metrics.call_seconds.labels(call.kind).observe(seconds)

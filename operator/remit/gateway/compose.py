@@ -26,7 +26,7 @@ from remit.gateway.recovery import recover
 from remit.gateway.settings import Settings
 from remit.gateway.status import StatusWriter
 from remit.gateway.sweeper import Sweeper
-from remit.ports import Clock, Cluster, Identity, Ledger, SecretReader, Upstream
+from remit.ports import Clock, Cluster, Identity, Ledger, RemitError, SecretReader, Upstream
 
 SHUTDOWN_SECONDS: Final = 10
 KEEP_ALIVE_SECONDS: Final = 75
@@ -134,6 +134,10 @@ def listener(app: App, host: str, port: int) -> Listener:
     return Listener(config)
 
 
+class GatewayFailedError(RemitError):
+    """A part of the gateway ended by itself: the process must start anew."""
+
+
 Sockets = tuple[socket, socket]
 """Listening sockets of the agents' port and of the control port, where they are open already."""
 
@@ -155,8 +159,9 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
     waiting = asyncio.create_task(stopping.wait())
     try:
         done, _ = await asyncio.wait([*parts, waiting], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {waiting}:
-            log.error("a part of the gateway ended", part=task.get_name(), error=repr(task.exception())[:200])
+        if not stopping.is_set():
+            ended = ", ".join(task.get_name() for task in done)
+            raise GatewayFailedError(f"a part of the gateway ended: {ended}") from next(iter(done)).exception()
     finally:
         agents.should_exit = control.should_exit = True
         await asyncio.wait(parts[3:], timeout=SHUTDOWN_SECONDS + 1)

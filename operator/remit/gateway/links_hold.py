@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from remit.api.reasons import CallReason, RunReason
@@ -16,8 +18,11 @@ from remit.gateway.gate import Gate
 from remit.gateway.memory import asked_bytes
 from remit.gateway.status import usage_status
 from remit.gateway.store import RUN
-from remit.ports import RunRecord
+from remit.ports import LedgerTransaction, LedgerUnavailableError, RunRecord
 
+LEDGER_PATIENCE_SECONDS: Final = 20.0
+"""How long an outcome waits for the ledger: after that the call counts as lost, which is the truth."""
+LEDGER_PAUSE_SECONDS: Final = 0.25
 LOST: Final = Refused(
     CallReason.OUTCOME_UNKNOWN,
     "the answer to this write was lost: it may have been acted on, and is not made again",
@@ -61,7 +66,7 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
     if call.answered is None or call.intent is None:
         raise LookupError("there is no outcome of an intent to settle")
     intent, settlement, now = call.intent, settlement_of(call, call.answered), gate.clock.now()
-    record = await gate.ledger.transact(lambda tx: books.settle_call(tx, intent, settlement, now))
+    record = await at_last(gate, lambda tx: books.settle_call(tx, intent, settlement, now))
     if record is None:
         return LOST
     note(gate, call, record)
@@ -74,6 +79,18 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
     if call.answered.status == "error" and not call.answered.body:
         return Refused(call.answered.reason, call.answered.message)
     return None
+
+
+async def at_last(gate: Gate, work: Callable[[LedgerTransaction], RunRecord | None]) -> RunRecord | None:
+    """Write what must not be lost: a ledger that cannot be written now is asked again for a while."""
+    deadline = gate.clock.monotonic() + LEDGER_PATIENCE_SECONDS
+    while True:
+        try:
+            return await gate.ledger.transact(work)
+        except LedgerUnavailableError:
+            if gate.clock.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(LEDGER_PAUSE_SECONDS)
 
 
 async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused | Answered:
