@@ -24,7 +24,7 @@ from remit.adapters.signing import DEFAULT_KEY_NAME, signer_of
 from remit.adapters.sqlite_ledger import SqliteLedger
 from remit.adapters.telemetry import configure_logs
 from remit.adapters.upstream import HttpUpstream
-from remit.gateway.__main__ import stop_signal
+from remit.gateway.__main__ import stop_signal, tune
 from remit.gateway.authority import Engines
 from remit.gateway.compose import Outside, compose, serve
 from remit.gateway.settings import Settings
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, required=True)
     parser.add_argument("--runs", type=int, required=True)
     configure_logs()
+    tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(parser.parse_args()))
 

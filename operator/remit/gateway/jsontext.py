@@ -29,7 +29,7 @@ def parse(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> Any:
     if len(body) > max_bytes:
         raise MalformedError(f"the body is larger than {max_bytes} bytes", CallReason.TOO_LARGE)
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = _decode(body.decode("utf-8"))
     except MalformedError:
         raise
     except UnicodeDecodeError as error:
@@ -53,7 +53,7 @@ def parse_object(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> dict[str, A
 
 def write(value: Any) -> bytes:
     """Return compact JSON bytes; a lone surrogate is written as its escape."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,3 +65,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise MalformedError("NaN and Infinity are not JSON")
+
+
+# Made once: json.loads and json.dumps with settings make a coder for each call.
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
