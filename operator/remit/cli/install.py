@@ -141,7 +141,7 @@ def symptoms(target: Target, name: str) -> str:
     """Return what the pods, events and logs of a Deployment show."""
     where = ("-n", target.namespace)
     looks = (
-        ("get", "pods", *where, "-o", "wide"),
+        ("get", "deployments,pods", *where, "-o", "wide"),
         ("get", "events", *where, "--field-selector=type=Warning", "--sort-by=.lastTimestamp"),
         ("logs", f"deployment/{name}", *where, "--tail=20"),
     )
