@@ -63,8 +63,7 @@ def settings() -> kopf.OperatorSettings:
     configured.posting.enabled = False
     configured.persistence.progress_storage = kopf.StatusProgressStorage(field="status.never")
     configured.networking.connect_timeout = 10
-    for watched in WATCHED:
-        if watched.selector:
-            where = (watched.group, watched.version, watched.plural)
-            configured.watching.label_selectors[where] = watched.selector
+    for watched in (each for each in WATCHED if each.selector):
+        where = (watched.group, watched.version, watched.plural)
+        configured.watching.label_selectors[where] = watched.selector
     return configured

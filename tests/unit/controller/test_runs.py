@@ -15,7 +15,6 @@ from tests.support.controlled import (
 )
 from tests.support.objects import NAMESPACE, a_grant, a_policy, a_run, an_agent
 
-from remit.core.plan import matches
 from remit.ports import ClusterError
 
 RUNNING = {"phase": "Running"}
@@ -387,11 +386,6 @@ async def test_a_new_run_of_the_same_name_gets_a_pod_of_its_own() -> None:
     await team.apply(a_run())
 
     assert team.status()["pod"]["uid"] != first
-
-
-def test_matching_ignores_what_others_added() -> None:
-    assert matches({"a": [{"b": 1}], "c": []}, {"a": [{"b": 1, "x": 2}], "d": 3})
-    assert not matches({"a": []}, {"a": [1]})
 
 
 async def test_a_status_that_came_too_late_is_decided_anew() -> None:
