@@ -8,6 +8,7 @@ from secrets import token_hex
 import pytest
 from tests.support.controller_process import ControllerProcess, kubeconfig_of
 from tests.support.kube import Kube
+from tests.support.tenant import Tenant
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +19,19 @@ def account(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def controller(account: Path, tmp_path: Path) -> Iterator[ControllerProcess]:
+@pytest.fixture(scope="module")
+def controller(account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
     """A controller that runs, and is stopped at the end."""
-    process = ControllerProcess(account, tmp_path / "controller.log")
+    process = ControllerProcess(account, tmp_path_factory.mktemp("controller") / "log")
     process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def mortal(account: Path, tmp_path: Path) -> Iterator[ControllerProcess]:
+    """A controller that the test starts, and that is stopped at the end."""
+    process = ControllerProcess(account, tmp_path / "log")
     yield process
     process.stop()
 
@@ -42,3 +51,9 @@ def fresh_namespace(kube: Kube) -> Iterator[Callable[[], str]]:
     yield fresh
     for name in made:
         kube.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def tenant(kube: Kube, fresh_namespace: Callable[[], str]) -> Tenant:
+    """A namespace of its own for one test."""
+    return Tenant(kube, fresh_namespace())

@@ -1,0 +1,35 @@
+"""The controller killed -9 before and after each of its writes: the next one makes it good."""
+
+import pytest
+from tests.support.controller_process import ControllerProcess
+from tests.support.objects import a_run
+from tests.support.polling import eventually
+from tests.support.tenant import Tenant
+
+POINTS = [
+    f"{side}-{write}"
+    for write in (
+        "apply-networkpolicy",
+        "apply-serviceaccount",
+        "create-controllerrevision",
+        "status-agent",
+        "create-pod",
+        "status-agentrun",
+    )
+    for side in ("before", "after")
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_a_write_the_next_controller_makes_it_good(
+    mortal: ControllerProcess, tenant: Tenant, point: str
+) -> None:
+    mortal.launch(crash_at=point)
+    tenant.settle_in(a_run())
+    eventually(mortal.killed, within_seconds=30, why=f"killed at {point}")
+
+    mortal.start()
+
+    tenant.until("Running")
+    tenant.until("Ready", "Agent", "teller")
+    assert len(tenant.pods()) == 1
