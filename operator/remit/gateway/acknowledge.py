@@ -18,7 +18,7 @@ from remit.api.toolgrant import ToolGrantSpec
 from remit.core.prepare import Refusal, prepare
 from remit.gateway.authority import Authority, Engines
 from remit.gateway.call import Refused
-from remit.gateway.links_upstream import credentials_of
+from remit.gateway.credentials import credentials_of
 from remit.gateway.status import StatusWriter
 from remit.gateway.store import GRANT, POLICY, Key, Kind, Stored, key_of
 from remit.ports import SecretReader

@@ -163,6 +163,8 @@ class Call:
     credentials: dict[str, str] | None = field(default=None, repr=False)
     """Headers with secrets: never logged, never stored."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    claims_write: bool = False
+    """Whether this call is the first to make its write: what it then does not do is forgotten again."""
     answered: Answered | None = None
     record: RunRecord | None = None
     cut: Refused | None = None
@@ -195,6 +197,11 @@ class Call:
         if not isinstance(live, CompiledBundle):
             return admitted
         return live.tools.get((admitted.grant.ref.name, admitted.name), admitted)
+
+    @property
+    def write(self) -> tuple[str, str, str]:
+        """What a write does: grant, tool and arguments."""
+        return self.granted.grant.ref.name, self.granted.name, self.arguments_digest
 
     @property
     def risk(self) -> Risk:

@@ -55,7 +55,6 @@ class Gateway:
     """The whole gateway, ready to run."""
 
     gate: Gate
-    acknowledger: Acknowledger
     sweeper: Sweeper
 
 
@@ -90,6 +89,7 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
             status=status,
             metrics=metrics,
         ),
+        acknowledger=Acknowledger(authority, outside.secrets, status),
         status=status,
         metrics=metrics,
         verifier_key=outside.verifier_key,
@@ -97,7 +97,6 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
     authority.listen(lambda *_: flights.recheck(lambda call: objection(gate, call)))
     return Gateway(
         gate,
-        Acknowledger(authority, outside.secrets, status),
         Sweeper(clock=clock, authority=authority, memory=memory, endings=gate.endings),
     )
 
@@ -150,7 +149,7 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
     control = listener(control_app(gate), settings.host, settings.control_port)
     parts = [
         asyncio.create_task(gate.authority.watch(), name="authority"),
-        asyncio.create_task(gateway.acknowledger.run(), name="acknowledger"),
+        asyncio.create_task(gate.acknowledger.run(), name="acknowledger"),
         asyncio.create_task(gateway.sweeper.run(), name="sweeper"),
         asyncio.create_task(agents.serve([sockets[0]] if sockets else None), name="agents"),
         asyncio.create_task(control.serve([sockets[1]] if sockets else None), name="control"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remit.adapters.telemetry import Metrics
+from remit.gateway.acknowledge import Acknowledger
 from remit.gateway.authority import Authority
 from remit.gateway.callers import Callers
 from remit.gateway.ending import Endings
@@ -29,6 +30,7 @@ class Gate:
     flights: Flights
     memory: Memory
     endings: Endings
+    acknowledger: Acknowledger
     status: StatusWriter
     metrics: Metrics
     verifier_key: str

@@ -119,8 +119,6 @@ def input_of(gate: Gate, call: Call) -> CallInput:
     """Gather what rules may look at."""
     run, spec, record = call.run, call.run.spec, call.record
     grant, tool = call.granted.grant.ref.name, call.granted.name
-    remembered = gate.memory.known(run.uid)
-    other = remembered.written.get((grant, tool, call.arguments_digest)) if remembered else None
     case = spec.case
     return CallInput(
         grant=grant,
@@ -133,8 +131,17 @@ def input_of(gate: Gate, call: Call) -> CallInput:
         case={"id": case.id, "system": case.system, "step": case.step} if case else NO_CASE,
         step=record.step if record else 0,
         usage=record.account.spent if record else Amount(),
-        duplicate=other is not None and other != call.call_id,
+        duplicate=is_duplicate(gate, call),
     )
+
+
+def is_duplicate(gate: Gate, call: Call) -> bool:
+    """Tell whether the run makes the same write under another id, now or before; from now on this one counts."""
+    remembered = gate.memory.known(call.run.uid)
+    if remembered is None or call.only_reads:
+        return False
+    call.claims_write = call.claims_write or call.write not in remembered.written
+    return remembered.claim_write(call.write, call.call_id) != call.call_id
 
 
 def objection(gate: Gate, call: Call) -> Refused | None:

@@ -14,6 +14,7 @@ from remit.core.pricing import spent_of_model
 from remit.gateway import books
 from remit.gateway.books import NOTHING, Closing, Settlement
 from remit.gateway.call import Answered, Call, Refused
+from remit.gateway.credentials import UNUSABLE
 from remit.gateway.gate import Gate
 from remit.gateway.memory import asked_bytes
 from remit.gateway.status import usage_status
@@ -45,9 +46,6 @@ async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
         return await settle_orphan(gate, call)
     call.intent, call.max_tokens, call.record = held.intent, held.max_tokens, held.record
     gate.memory.note_record(held.record)
-    remembered = gate.memory.known(call.run.uid)
-    if remembered is not None:
-        remembered.note_call(held.intent)
     return None
 
 
@@ -73,6 +71,8 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
     remembered = gate.memory.known(call.run.uid)
     if remembered is not None and call.answered.tool_calls:
         remembered.note_asked(call.answered.tool_calls)
+    if settlement.state == "failed":
+        not_written(gate, call)
     if settlement.state == "unknown":
         gate.endings.end_soon(record.uid, Closing(RunReason.OUTCOME_UNKNOWN, record.outcome_message))
         return Refused(CallReason.OUTCOME_UNKNOWN, record.outcome_message)
@@ -97,9 +97,13 @@ async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused |
     """Make durable what ended a call early: a refusal before the intent is a denial, one after it is its outcome."""
     if isinstance(end, Answered):
         return end
+    if end.reason in UNUSABLE:
+        gate.acknowledger.doubt(call.run.namespace, call.granted.grant.ref.name)
     if call.intent is not None and call.answered is None:
         call.answered = Answered("error", end.reason, end.message, acted=False)
         return await settle(gate, call) or end
+    if call.intent is None:
+        not_written(gate, call)
     if call.intent is None and call.caller is not None and end.recorded:
         now = gate.clock.now()
         record = await gate.ledger.transact(lambda tx: books.refuse(tx, call, end, now))
@@ -107,6 +111,13 @@ async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused |
             note(gate, call, record)
         await after_refusal(gate, call, end, record)
     return end
+
+
+def not_written(gate: Gate, call: Call) -> None:
+    """Forget that the call was to write: nothing of it was done."""
+    remembered = gate.memory.known(call.run.uid) if call.claims_write else None
+    if remembered is not None:
+        remembered.release_write(call.write, call.call_id)
 
 
 async def after_refusal(gate: Gate, call: Call, end: Refused, record: RunRecord | None) -> None:

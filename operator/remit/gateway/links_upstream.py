@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
-from urllib.parse import urlsplit
-
-from remit.api.names import ANNOTATION_HOSTS
 from remit.api.reasons import CallReason
-from remit.api.toolgrant import Credential
 from remit.core.digest import canonical
-from remit.core.prepare import GrantedTool
 from remit.gateway.answers import AnswerFault
 from remit.gateway.call import Answered, Call, Refused
+from remit.gateway.credentials import credentials_of
 from remit.gateway.flights import CutError, interruptible
 from remit.gateway.gate import Gate
 from remit.gateway.jsontext import write
@@ -20,14 +14,10 @@ from remit.gateway.links import objection
 from remit.gateway.mcp_upstream import ToolAnswer, call_body, call_headers, parse_answer
 from remit.gateway.model import call_model
 from remit.ports import (
-    SecretNotReadableError,
-    SecretReader,
     UpstreamLostError,
     UpstreamNotSentError,
     UpstreamRequest,
 )
-
-MAX_SECRET_BYTES: Final = 8192
 
 
 async def add_secret(gate: Gate, call: Call) -> Refused | Answered | None:
@@ -107,63 +97,3 @@ def broken_off(call: Call, reason: CallReason, message: str, *, sent: bool) -> A
     if sent and not call.only_reads:
         return Answered("unknown", CallReason.OUTCOME_UNKNOWN, message)
     return Answered("error", reason, message, acted=sent)
-
-
-async def credentials_of(
-    secrets: SecretReader, tool: GrantedTool, credentials: list[Credential]
-) -> tuple[dict[str, str], tuple[str, ...]] | Refused:
-    """Return the headers that carry the credentials, and their bare values; or why one may not be used."""
-    headers: dict[str, str] = {}
-    values: list[str] = []
-    namespace, target = tool.grant.ref.namespace, host_of(url_of(tool))
-    for credential in credentials:
-        where = f"Secret {namespace}/{credential.secret_name}"
-        try:
-            contents = await secrets.read(namespace, credential.secret_name)
-        except SecretNotReadableError as error:
-            return Refused(CallReason.SECRET_NOT_READABLE, str(error))
-        if contents is None:
-            return Refused(CallReason.SECRET_NOT_READABLE, f"{where} is not there")
-        data, annotations = contents
-        if not may_go_to(annotations.get(ANNOTATION_HOSTS, ""), target):
-            message = (
-                f"{where} does not name the host {target}: its owner allows it with "
-                f"kubectl -n {namespace} annotate secret {credential.secret_name} {ANNOTATION_HOSTS}={target}"
-            )
-            return Refused(CallReason.HOST_NOT_ALLOWED, message)
-        value = header_text(data.get(credential.secret_key))
-        if value is None:
-            message = f"{where} has no key {credential.secret_key} whose value fits a header"
-            return Refused(CallReason.SECRET_KEY_MISSING, message)
-        headers[credential.header] = credential.prefix + value
-        values.append(value)
-    return headers, tuple(values)
-
-
-def header_text(content: bytes | None) -> str | None:
-    """Return a Secret's value as a header may carry it, without the line's end that files have."""
-    if content is None or len(content) > MAX_SECRET_BYTES:
-        return None
-    text = content.decode("latin-1").rstrip("\r\n")
-    return text if text and text.isascii() and text.isprintable() else None
-
-
-def url_of(tool: GrantedTool) -> str:
-    """Return the URL of the tool's upstream."""
-    upstream = tool.grant.spec.upstream
-    return upstream.mcp.url if upstream.mcp is not None else upstream.model.base_url if upstream.model else ""
-
-
-@lru_cache(maxsize=1024)
-def host_of(url: str) -> str:
-    """Return host:port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or ''}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-
-
-@lru_cache(maxsize=1024)
-def may_go_to(hosts: str, target: str) -> bool:
-    """Tell whether the annotation names the target: HOST for any port of it, or HOST:PORT."""
-    host = target.rpartition(":")[0]
-    named = {entry.strip().lower() for entry in hosts.split(",")}
-    return target in named or host in named

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from remit.core.digest import canonical
-from remit.core.idempotency import only_reads
+from remit.core.idempotency import CallKind, only_reads
 from remit.ports import CallRecord, Ledger, RunRecord
 
 MAX_RUNS: Final = 4096
@@ -18,6 +18,10 @@ ToolCall = tuple[str, str, str]
 """(shown tool name, digest of the arguments, call id)."""
 
 
+Write = tuple[str, str, str]
+"""Grant, tool and arguments' digest."""
+
+
 @dataclass(slots=True)
 class Remembered:
     """One run."""
@@ -25,7 +29,7 @@ class Remembered:
     record: RunRecord | None = None
     asked: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     """Ids of the tool calls that the run's model asked for, by tool and arguments."""
-    written: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    written: dict[Write, str] = field(default_factory=dict)
     """Ids of the writes that the run made, by grant, tool and arguments."""
     told_soft: bool = False
     exhausted_at: float | None = None
@@ -39,10 +43,14 @@ class Remembered:
         while len(self.asked) > MAX_TOOL_CALLS:
             self.asked.popitem(last=False)
 
-    def note_call(self, call: CallRecord) -> None:
-        """Remember a call that was made."""
-        if not only_reads("model" if call.kind == "model" else "tool", call.risk):
-            self.written[call.grant, call.tool, call.arguments_digest] = call.call_id
+    def claim_write(self, what: Write, call_id: str) -> str:
+        """Remember that a write is made under this id; return the id under which it was made first."""
+        return self.written.setdefault(what, call_id)
+
+    def release_write(self, what: Write, call_id: str) -> None:
+        """Forget a write that was not made after all."""
+        if self.written.get(what) == call_id:
+            del self.written[what]
 
 
 class Memory:
@@ -82,7 +90,9 @@ class Memory:
     def _recall(self, uid: str, record: RunRecord | None, calls: list[CallRecord]) -> Remembered:
         remembered = Remembered(record)
         for call in calls:
-            remembered.note_call(call)
+            kind: CallKind = "model" if call.kind == "model" else "tool"
+            if not only_reads(kind, call.risk) and call.state != "failed":
+                remembered.claim_write((call.grant, call.tool, call.arguments_digest), call.call_id)
             if call.kind == "model" and call.answer:
                 remembered.note_asked(asked_in(call.answer))
         if len(self._runs) >= MAX_RUNS:

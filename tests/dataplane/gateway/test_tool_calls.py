@@ -257,3 +257,22 @@ async def test_the_handshake_of_older_clients_works() -> None:
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "look", "arguments": {}}}
         _, answer, _ = await world.post("/mcp", call, **{"MCP-Protocol-Version": "2025-11-25"})
         assert answer["result"]["content"][0]["text"] == "{}"
+
+
+async def test_a_write_that_certainly_failed_is_no_duplicate() -> None:
+    rules = a_rule("no-duplicates", "Deny", "duplicate"), a_rule()
+    async with governed(a_policy(*rules)) as (world, bank):
+        bank.serve = _answering(400, b"no")
+        assert reason_of(await world.call("credit", {"amount": 5}, "c1")) == "UpstreamError"
+        bank.serve = None
+        assert reason_of(await world.call("credit", {"amount": 5}, "c2")) == ""
+        assert reason_of(await world.call("credit", {"amount": 5}, "c3")) == "PolicyDenied"
+
+
+async def test_of_two_identical_writes_at_once_one_is_a_duplicate() -> None:
+    rules = a_rule("no-duplicates", "Deny", "duplicate"), a_rule()
+    async with governed(a_policy(*rules)) as (world, bank):
+        both = [world.call("credit", {"amount": 5}, call_id) for call_id in ("c1", "c2")]
+        reasons = sorted([reason_of(answer) for answer in await asyncio.gather(*both)])
+        assert reasons == ["", "PolicyDenied"]
+        assert bank.calls == 1
