@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+import structlog
+
 from remit.adapters.crash import crash_point
 from remit.api.meta import API_VERSION
 from remit.api.names import CONTROLLER_FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
@@ -15,6 +17,8 @@ from remit.core.conditions import find_condition, same_conditions
 from remit.core.moments import timestamp
 from remit.core.plan import Action, Apply, Create, Delete
 from remit.ports import Clock, Cluster, ClusterError, RemitError
+
+log = structlog.get_logger()
 
 NOTE_LIMIT = 1024
 GONE = frozenset({404, 409})
@@ -109,7 +113,10 @@ class Hands:
         new = find_condition(status["conditions"], "Ready") or {}
         if old.get("reason") == new.get("reason") and old.get("message") == new.get("message"):
             return
-        await self._cluster.create(event_of(before, new, timestamp(self._clock.now())), CONTROLLER_FIELD_MANAGER)
+        try:
+            await self._cluster.create(event_of(before, new, timestamp(self._clock.now())), CONTROLLER_FIELD_MANAGER)
+        except ClusterError as error:  # the status says it too: an Event is for convenience
+            log.warning("no event", kind=before["kind"], name=before["metadata"]["name"], why=str(error)[:500])
 
 
 def is_written(seen: Mapping[str, Any], wanted: Mapping[str, Any], owned: Iterable[str]) -> bool:

@@ -46,6 +46,7 @@ class Controller:
             NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
         }
         self.work = Work(self.reconcile, clock)
+        self.metrics.depth.set_function(lambda: self.work.depth)
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one key; returns when to look at it again though nothing happens."""

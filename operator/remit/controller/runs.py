@@ -157,9 +157,7 @@ class Runs:
         """Delete the pod of a finished run: at once where its agent lost its authority, else in its time."""
         run, pod = world.run, world.pod
         status = run.get("status") or {}
-        if pod is None or not is_child_of(pod, run):
-            return None
-        if is_leaving(pod):
+        if pod is None or not is_child_of(pod, run) or is_leaving(pod):
             return None
         kept_until: float = epoch_seconds(status["finishedAt"]) + run["spec"].get("ttlSecondsAfterFinished", 300)
         if reason_of(run) not in KILLED_AT_ONCE and self._clock.now() < kept_until:

@@ -73,6 +73,17 @@ def test_an_image_that_is_not_there_is_said_and_the_deadline_ends_it(
     tenant.until("DeadlineExceeded")
 
 
+def test_a_node_without_room_is_said(controller: ControllerProcess, tenant: Tenant) -> None:
+    tenant.create(a_policy(), a_grant(), an_agent(sandbox={"memoryMiB": 262_144}), a_run())
+
+    eventually(
+        lambda: (find_condition(tenant.status().get("conditions", ()), "Ready") or {}).get("message", ""),
+        lambda message: "no node has room for the pod" in message,
+        within_seconds=30,
+    )
+    assert tenant.reason() == "Starting"
+
+
 def test_the_standing_policy_comes_back_at_once(controller: ControllerProcess, tenant: Tenant) -> None:
     tenant.settle_in(a_run())
     tenant.until("Running")

@@ -398,3 +398,13 @@ async def test_a_status_that_came_too_late_is_decided_anew() -> None:
 
     assert team.status()["reason"] == "Starting"
     assert [write for write in team.cluster.writes if "create Pod" in write] == ["create Pod dispute-1-1"]
+
+
+async def test_events_that_cannot_be_made_hold_nothing_up() -> None:
+    team = await a_team()
+    team.cluster.refusals["create Event"] = ClusterError("no", "Forbidden", 403)
+    await team.apply(a_run(desired="Running"))
+    await team.change(RUN, desired="Terminated")
+
+    assert team.status()["reason"] == "Cancelled"
+    assert not team.has(POD)
