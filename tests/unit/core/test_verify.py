@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from tests.support.evidence_facts import BUNDLE, BUNDLE_DIGEST, call_facts, decision_facts
-from tests.support.evidence_runs import HELD, SPENT, Story, exported, good_story
+from tests.support.evidence_runs import HELD, RUN, SPENT, Story, exported, good_story, tree_root
 from tests.support.memory_ledger import signer_for_tests
 
 from remit.adapters.signing import ed25519_holds, signer_of
 from remit.core.budget import Amount
 from remit.core.digest import canonical
 from remit.core.evidence import denial_entry, intent_entry, run_end_entry
+from remit.core.export import Proof, export_files
+from remit.core.merkle import leaf_hash
 from remit.core.verify import Report, verify
 
 KEY = signer_for_tests().verifier
@@ -164,6 +166,18 @@ def test_a_live_bundle_may_be_missing_where_nothing_compiled() -> None:
     denial = Story(entries=list(story.entries), chain=story.chain).denial().entries[-1]
     blind = changed(denial, lambda s: s["predicate"]["decision"].update(liveBundle=""))
     assert checked(exported(story.raw(blind).entries)).fault is None
+
+
+def test_records_that_stand_in_the_log_the_other_way_round_are_named() -> None:
+    first, second = Story().bundle().end().entries
+    leaves = [leaf_hash(second), leaf_hash(first)]
+    note = signer_for_tests().sign(2, tree_root(leaves))
+    records = [(first, Proof(1, (leaves[0],), note)), (second, Proof(0, (leaves[1],), note))]
+    assert fault_of(export_files(RUN, note, records, {BUNDLE_DIGEST: BUNDLE})) == (
+        1,
+        "entries/0001.json",
+        "the record stands in the log before the one that it follows here",
+    )
 
 
 def fault_of(files: dict[str, bytes]) -> tuple[int | None, str, str]:
