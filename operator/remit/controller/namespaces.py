@@ -27,13 +27,10 @@ class Namespaces:
         world = namespace_world(self._store, key.name)
         if not world.has_agents and not world.pods:
             return None
-        deny = standing_deny(world.name)
-        if is_in_place(deny, world.deny):
-            return None
-        if world.is_leaving:
+        if world.is_leaving:  # its policies go in no order that anyone promises: the sandboxes go first
             await self._hands.act(removal(world.pods))
-            return None
-        await self._restore(world)
+        elif not is_in_place(standing_deny(world.name), world.deny):
+            await self._restore(world)
         return None
 
     async def _restore(self, world: NamespaceWorld) -> None:

@@ -22,7 +22,8 @@ TOKEN_SECONDS = 600
 """Life of the projected token: the kubelet renews it; the shortest that Kubernetes allows."""
 POD_GRACE_SECONDS = 60
 """The pod outlives its run's deadline by this much at most, should the controller be away."""
-TERMINATION_SECONDS = 2
+TERMINATION_SECONDS = 1
+"""An agent has handed over before its pod is deleted, or has lost the right to."""
 REQUESTED_CPU_MILLIS = 100
 GATEWAY_URL = f"http://{names.GATEWAY_HOST}:{names.AGENT_PORT}"
 SIDECAR_URL = f"http://127.0.0.1:{names.SIDECAR_PORT}"

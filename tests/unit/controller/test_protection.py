@@ -40,15 +40,13 @@ async def test_the_standing_policy_outlives_the_agent() -> None:
     assert not team.has(AGENT_POLICY)
 
 
-async def test_where_the_standing_policy_cannot_be_the_pods_go() -> None:
+async def test_a_namespace_that_goes_loses_its_sandboxes_before_its_policies() -> None:
     team = await a_team()
     await team.apply(a_run())
     await team.apply(leaving(team))
-    assert team.has(POD)
-
-    await team.delete(DENY)
 
     assert not team.has(POD)
+    assert team.has(DENY)
 
 
 async def test_a_refusal_of_the_standing_policy_takes_the_pods() -> None:
