@@ -13,7 +13,10 @@ from remit.api.names import (
     DENY_POLICY,
     GATEWAY_ACCOUNT,
     INSTALL_NAMESPACE,
+    LABEL_AGENT,
+    LABEL_MANAGED_BY,
     LABEL_QUARANTINE,
+    LABEL_RUN,
     LABEL_SANDBOX,
     TOKEN_AUDIENCE,
     agent_child,
@@ -41,6 +44,20 @@ BY_GATEWAY: Final = f"request.userInfo.username == '{GATEWAY}'"
 FOR_AN_AGENT: Final = (
     f"request.name.startsWith('{agent_child('')}') && has(object.spec.audiences)"
     f" && '{TOKEN_AUDIENCE}' in object.spec.audiences"
+)
+SANDBOX_KEYS: Final = [LABEL_SANDBOX, LABEL_AGENT, LABEL_RUN, LABEL_QUARANTINE, LABEL_MANAGED_BY]
+"""All labels that a sandbox can have: a selector that asks for another one cannot mean a sandbox."""
+LEAVES_SANDBOXES_OUT: Final = (
+    "(has(object.spec.podSelector.matchLabels)"
+    f" && object.spec.podSelector.matchLabels.exists(k, !(k in {SANDBOX_KEYS})))"
+    " || (has(object.spec.podSelector.matchExpressions)"
+    " && object.spec.podSelector.matchExpressions.exists(e,"
+    f" (e.key == '{LABEL_SANDBOX}' && e.operator == 'DoesNotExist')"
+    f" || (!(e.key in {SANDBOX_KEYS}) && e.operator in ['In', 'Exists'])))"
+)
+OPENS: Final = (
+    "(has(object.spec.ingress) && object.spec.ingress.size() > 0)"
+    " || (has(object.spec.egress) && object.spec.egress.size() > 0)"
 )
 NAME: Final = "(request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name)"
 
@@ -71,6 +88,8 @@ class Guard:
     """(name, CEL): requests for which one is false are none of its business."""
     labelled: str = ""
     """Only objects that carry this label, or did."""
+    beside: str = ""
+    """Only in namespaces that hold a NetworkPolicy of this name."""
 
 
 GUARDS: Final = (
@@ -163,6 +182,20 @@ GUARDS: Final = (
         only_when=(("remit-policy", f"{NAME} == '{DENY_POLICY}' || {NAME}.startsWith('{agent_child('')}')"),),
     ),
     Guard(
+        "remit-sandbox-openings",
+        "networking.k8s.io",
+        "v1",
+        ("networkpolicies",),
+        ("CREATE", "UPDATE"),
+        (
+            Check(
+                f"{BY_CONTROLLER} || !({OPENS}) || {LEAVES_SANDBOXES_OUT}",
+                f"policies add up, and this one would open sandboxes: exclude them by {LABEL_SANDBOX} DoesNotExist",
+            ),
+        ),
+        beside=DENY_POLICY,
+    ),
+    Guard(
         "remit-sandbox-tokens",
         "",
         "v1",
@@ -183,7 +216,10 @@ def admission_manifests() -> list[Manifest]:
     """Return every admission policy with its binding, in the order to apply."""
     made = stamp_manifests()
     for guard in GUARDS:
-        made += [policy(guard), policy_binding("Validating", guard.name, {"validationActions": ["Deny"]})]
+        more: Manifest = {"validationActions": ["Deny"]}
+        if guard.beside:
+            more["paramRef"] = {"name": guard.beside, "parameterNotFoundAction": "Allow"}
+        made += [policy(guard), policy_binding("Validating", guard.name, more)]
     return made
 
 
@@ -193,6 +229,8 @@ def policy(guard: Guard) -> Manifest:
     if guard.labelled:
         constraints["objectSelector"] = {"matchExpressions": [{"key": guard.labelled, "operator": "Exists"}]}
     spec: Manifest = {"failurePolicy": "Fail", "matchConstraints": constraints}
+    if guard.beside:
+        spec["paramKind"] = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
     if guard.only_when:
         spec["matchConditions"] = [{"name": name, "expression": cel} for name, cel in guard.only_when]
     spec["validations"] = [check.manifest() for check in guard.checks]

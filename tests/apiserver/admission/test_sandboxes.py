@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tests.support.kube import Answer, Kube
+from tests.support.polling import eventually
 
 ADMIN = "system:masters"
 CONTROLLER = "system:serviceaccount:remit-system:remit-controller"
@@ -148,6 +149,56 @@ def test_the_controller_and_kubernetes_own_cleaners_delete(kube: Kube, namespace
     name = f"remit-agent-{user.rpartition(':')[2]}"
     made = kube.acting_as(CONTROLLER).create(policies(namespace), network_policy(name))
     assert (made.code, kube.acting_as(user).delete(policies(namespace, name)).code) == (201, 200)
+
+
+DNS: dict[str, Any] = {"ports": [{"protocol": "UDP", "port": 53}]}
+OPENING = [
+    {},
+    {"matchLabels": {"remit.dev/agent": "resolver"}},
+    {"matchLabels": {"remit.dev/sandbox": "harness"}},
+    {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]},
+    {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]},
+    {"matchExpressions": [{"key": "remit.dev/quarantine", "operator": "Exists"}]},
+]
+LEAVING_OUT = [
+    {"matchLabels": {"app": "web"}},
+    {"matchExpressions": [{"key": "app", "operator": "Exists"}]},
+    {"matchExpressions": [{"key": "remit.dev/sandbox", "operator": "DoesNotExist"}]},
+]
+
+
+def opening(name: str, selector: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy that lets the selected pods ask for names."""
+    return {"metadata": {"name": name}, "spec": {"podSelector": selector, "policyTypes": ["Egress"], "egress": [DNS]}}
+
+
+def try_out(kube: Kube, namespace: str, selector: dict[str, Any]) -> Answer:
+    """Let an administrator open the network for the selected pods, without effect."""
+    return kube.acting_as("alice", ADMIN).send("POST", f"{policies(namespace)}?dryRun=All", opening("dns", selector))
+
+
+@pytest.mark.parametrize("selector", OPENING, ids=str)
+def test_nobody_opens_a_sandbox_by_another_policy(kube: Kube, sandbox: str, selector: dict[str, Any]) -> None:
+    words = "policies add up, and this one would open sandboxes"
+    eventually(lambda: refused(try_out(kube, sandbox, selector), words), why="the opening is refused")
+
+
+@pytest.mark.parametrize("selector", LEAVING_OUT, ids=str)
+def test_policies_that_leave_sandboxes_out_are_their_owners(kube: Kube, sandbox: str, selector: dict[str, Any]) -> None:
+    assert try_out(kube, sandbox, selector).code == 201
+
+
+@pytest.mark.parametrize("selector", OPENING, ids=str)
+def test_where_no_sandbox_can_be_nothing_is_asked(kube: Kube, selector: dict[str, Any]) -> None:
+    assert try_out(kube, "kube-public", selector).code == 201
+
+
+def test_an_opening_is_not_added_later(kube: Kube, sandbox: str) -> None:
+    alice, path = kube.acting_as("alice", ADMIN), policies(sandbox, "later")
+    made = alice.create(policies(sandbox), {**network_policy("later"), "spec": {"podSelector": {}}})
+    change = {"spec": {"egress": [DNS]}}
+    assert made.code == 201
+    eventually(lambda: refused(alice.patch(path, change), "would open sandboxes"), why="the change is refused")
 
 
 def token(audience: str) -> dict[str, Any]:
