@@ -12,6 +12,8 @@ from benchmarks.machine import RESULTS, ROOT, commit
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
 from benchmarks.rows import Comparison, row_of, store, table
+from remit.cli.demo.stage import SceneError
+from remit.cluster import ClusterError
 
 Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -44,7 +46,7 @@ def run(name: str, options: Options) -> int:
     started, before = time.monotonic(), commit()
     try:
         comparisons = BENCHMARKS[name](options)
-    except BenchmarkError as error:
+    except (BenchmarkError, ClusterError, SceneError, OSError) as error:
         print(f"  could not be run: {error}", flush=True)
         return 2
     rows = [row_of(each, before) for each in comparisons]

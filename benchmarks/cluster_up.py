@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from contextlib import suppress
 from benchmarks.figures import median
 from benchmarks.machine import ROOT, circumstances, scratch
 from benchmarks.options import Options
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, output_of
 from benchmarks.rows import Bound, Comparison
 from remit.cluster import Cluster, ClusterError, prepare
 
@@ -69,13 +68,13 @@ def one_round(name: str) -> tuple[float, float, float]:
         cluster.down()
     try:
         started = time.monotonic()
-        command(name, dict(os.environ), MAX_SECONDS, "up")
+        command(name, {}, MAX_SECONDS, "up")
         if "True" not in cluster.kubectl("get", "nodes", "-o", READY):
             raise BenchmarkError(f"`remit cluster up` of {name} ended before its node was Ready")
         ready = time.monotonic()
-        command(name, dict(os.environ), MAX_SECONDS, "up")
+        command(name, {}, MAX_SECONDS, "up")
         again = time.monotonic()
-        command(name, dict(os.environ), MAX_SECONDS, "down")
+        command(name, {}, MAX_SECONDS, "down")
         return ready - started, again - ready, time.monotonic() - again
     finally:
         with suppress(ClusterError):
@@ -85,10 +84,7 @@ def one_round(name: str) -> tuple[float, float, float]:
 def command(name: str, environment: dict[str, str], seconds: float, verb: str) -> None:
     """Run `remit cluster VERB` on the cluster of that name."""
     line = [sys.executable, "-m", "remit.cli", "cluster", verb]
-    environment = {**environment, "REMIT_CLUSTER": name}
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
-    if done.returncode != 0:
-        raise BenchmarkError(f"remit cluster {verb}: {(done.stderr or done.stdout).strip()[-2000:]}")
+    output_of(line, seconds=seconds, folder=ROOT, environment={**environment, "REMIT_CLUSTER": name})
 
 
 def cold(options: Options) -> Comparison:
@@ -117,7 +113,7 @@ def cold_seconds() -> float:
     """Return the seconds from nothing to a Ready node."""
     name = f"{NAME}c"
     with tempfile.TemporaryDirectory(dir=scratch("cold"), ignore_cleanup_errors=True) as cache:
-        environment = {**os.environ, "REMIT_CACHE": cache}
+        environment = {"REMIT_CACHE": cache}
         try:
             started = time.monotonic()
             command(name, environment, MAX_COLD_SECONDS, "up")

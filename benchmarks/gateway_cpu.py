@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from benchmarks.estate import MODEL, token_of
 from benchmarks.figures import Anchor, median
 from benchmarks.machine import ROOT, built_peer, circumstances, scratch
 from benchmarks.options import Options
-from benchmarks.processes import BenchmarkError, cpu_seconds, free_port, running
+from benchmarks.processes import BenchmarkError, cpu_seconds, free_port, output_of, running
 from benchmarks.rows import Bound, Comparison
 from remit.api.wire import HEADER_CALL_ID, META_CALL_ID, OPENAI_BASE_PATH
 
@@ -224,17 +223,8 @@ class Bench:
 
     def generate(self, plan: dict[str, Any], side: Side) -> dict[str, Any]:
         """Run the load generator, which is a process of neither side."""
-        done = subprocess.run(
-            [str(self.load)],
-            input=json.dumps(plan),
-            capture_output=True,
-            text=True,
-            timeout=ROUND_SECONDS * 2,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise BenchmarkError(f"the load generator failed: {done.stderr.strip()}")
-        report: dict[str, Any] = json.loads(done.stdout)
+        printed = output_of([self.load], seconds=ROUND_SECONDS * 2, given=json.dumps(plan))
+        report: dict[str, Any] = json.loads(printed)
         if report["failed"] or not report["requests"]:
             raise BenchmarkError(f"{side.name}: {report['failed']} of {report['requests']} failed: {report['failure']}")
         return report

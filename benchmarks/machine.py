@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, output_of
 from remit.cluster import toolchain
 from remit.cluster.layout import cache_folder
 
@@ -24,6 +24,7 @@ SCRATCH = ROOT / "build" / "benchmarks"
 MEMORY_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
 FSYNC_COUNT = 200
 FSYNC_BYTES = 4096
+BUILD_SECONDS = 300.0
 
 
 def commit() -> str:
@@ -79,20 +80,17 @@ def fsync_milliseconds(folder: Path) -> float:
 
 def circumstances(folder: Path) -> str:
     """Say what the disk and the load were."""
-    load = os.getloadavg()[0]
-    return f"fsync p50 {fsync_milliseconds(folder):.2f} ms; load {load:.1f} on {os.cpu_count()} cores"
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = "" if load < cores / 2 else ": BUSY, so figures are higher than on a quiet machine"
+    return f"before it: fsync p50 {fsync_milliseconds(folder):.2f} ms, load {load:.1f} on {cores} cores{busy}"
 
 
 def built_peer(name: str, into: Path, say: Say) -> Path:
     """Build one of the Go programs under benchmarks/peers and return it."""
     cache = cache_folder(os.environ, Path.home())
-    go, version = toolchain.find_or_fetch(cache, say)
+    go, _ = toolchain.find_or_fetch(cache, say)
     program = into / name
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-    done = subprocess.run(
-        [str(go), "build", "-trimpath", "-o", str(program), f"./{name}"],
-        cwd=PEERS, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise BenchmarkError(f"{name} does not build with {version}: {done.stderr.strip()}")
+    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+    line = [str(go), "build", "-trimpath", "-o", str(program), f"./{name}"]
+    output_of(line, seconds=BUILD_SECONDS, folder=PEERS, environment=environment)
     return program

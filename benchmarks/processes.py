@@ -28,6 +28,34 @@ def free_port() -> int:
         return port
 
 
+def output_of(
+    line: Sequence[str | Path],
+    *,
+    seconds: float,
+    given: str = "",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program to its end and return what it printed; raises BenchmarkError when it fails or takes too long."""
+    name = " ".join(Path(str(each)).name for each in line[:4])
+    try:
+        done = subprocess.run(
+            [str(each) for each in line],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{name} took longer than {seconds:.0f} s") from error
+    if done.returncode != 0:
+        raise BenchmarkError(f"{name} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return done.stdout
+
+
 @contextmanager
 def running(
     line: Sequence[str | Path], *, log: Path, port: int, environment: Mapping[str, str] | None = None
