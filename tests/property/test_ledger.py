@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from operator import methodcaller
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -197,4 +198,4 @@ class LedgerMachine(RuleBasedStateMachine):
 LedgerMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-TestLedger = LedgerMachine.TestCase
+TestLedger = pytest.mark.timeout(180)(LedgerMachine.TestCase)
