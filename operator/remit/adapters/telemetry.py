@@ -37,6 +37,7 @@ class Metrics:
     def __init__(self) -> None:
         """Register everything in a registry of its own."""
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.calls = Counter(
             "remit_gateway_calls_total",
             "Governed calls by kind, risk and reason.",
@@ -63,6 +64,15 @@ class Metrics:
         self.status_pending = Gauge(
             "remit_gateway_status_writes_pending", "Status writes not accepted yet.", registry=self.registry
         )
+
+    def count_call(self, kind: str, risk: str, reason: str, seconds: float) -> None:
+        """Count one governed call."""
+        children = self._children.get((kind, risk, reason))
+        if children is None:
+            children = self.calls.labels(kind, risk, reason), self.call_seconds.labels(kind)
+            self._children[kind, risk, reason] = children
+        children[0].inc()
+        children[1].observe(seconds)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text form."""

@@ -68,5 +68,4 @@ async def govern(gate: Gate, call: Call, chain: tuple[Link, ...] = LINKS) -> Ans
 def count(gate: Gate, call: Call, end: Answered | Refused | None, seconds: float) -> None:
     """Count the call. Labels are of our own vocabulary: no name of a run or tool, which a caller could make up."""
     risk = str(call.tool.risk) if call.tool is not None else ""
-    gate.metrics.calls.labels(call.kind, risk, str(end.reason) if end is not None else "Interrupted").inc()
-    gate.metrics.call_seconds.labels(call.kind).observe(seconds)
+    gate.metrics.count_call(call.kind, risk, str(end.reason) if end is not None else "Interrupted", seconds)

@@ -56,7 +56,7 @@ def header_text(content: bytes | None) -> str | None:
     if content is None or len(content) > MAX_SECRET_BYTES:
         return None
     text = content.decode("latin-1").rstrip("\r\n")
-    return text if text and text.isascii() and text.isprintable() else None
+    return text if text and text.isascii() and text.isprintable() and '"' not in text else None
 
 
 def url_of(tool: GrantedTool) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Final
+
 from remit.api.reasons import CallReason
 from remit.core.digest import canonical
 from remit.gateway.answers import AnswerFault
@@ -18,6 +21,9 @@ from remit.ports import (
     UpstreamNotSentError,
     UpstreamRequest,
 )
+
+HIDING: Final = (b"\\u", b"\\/", b"\\\\")
+"""Escapes of JSON that may stand for a character of a secret: it holds no control character and no quote."""
 
 
 async def add_secret(gate: Gate, call: Call) -> Refused | Answered | None:
@@ -68,13 +74,29 @@ async def call_tool(gate: Gate, call: Call, credentials: dict[str, str]) -> Answ
     )
     answer = await gate.upstream.send(request)
     content_type = answer.headers.get("content-type", "")
-    parsed = parse_answer(answer.status, content_type, answer.body, secrets=call.secrets)
+    parsed = parse_answer(answer.status, content_type, answer.body, secrets=suspected(answer.body, call.secrets))
     match parsed:
         case AnswerFault():
             return fault(call, parsed)
         case ToolAnswer():
             reason = CallReason.UPSTREAM_ERROR if parsed.failed else CallReason.ALLOWED
             return Answered("error" if parsed.failed else "ok", reason, body=recorded(parsed), result=parsed.result)
+
+
+def suspected(body: bytes, secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the secrets that may stand in the body: none, for the usual body that cannot hold any, at little cost.
+
+    JSON can write any character as an escape: a body with one that could hide a secret holds all of them.
+    """
+    if any(escape in body for escape in HIDING):
+        return secrets
+    text = body.decode("utf-8", "replace")
+    return tuple(secret for secret in secrets if any(form in text for form in (secret, in_base64(secret))))
+
+
+def in_base64(secret: str) -> str:
+    """Return the shortest form of a secret's base64."""
+    return base64.b64encode(secret.encode()).decode().rstrip("=")
 
 
 def recorded(answer: ToolAnswer) -> bytes:
