@@ -45,12 +45,18 @@ def _teller() -> Callable[[str], None]:
 
 
 @app.command()
-def up(name: Name = None) -> None:
+def up(
+    name: Name = None,
+    *,
+    internet: Annotated[
+        bool | None, typer.Option(help="Give pods a way to the internet, or take it; else as it was, at first none.")
+    ] = None,
+) -> None:
     """Bring the cluster up, or heal it; builds its programs the first time."""
     cluster = _cluster(name)
     tell = _teller()
     with _clear_errors():
-        cluster.up(tell)
+        cluster.up(tell, internet=internet)
     tell(f"cluster {cluster.name} is up: export KUBECONFIG={cluster.kubeconfig_path}")
 
 

@@ -5,14 +5,13 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from remit.cluster import build, images, machine, registry, status, stop
+from remit.cluster import build, images, machine, outbound, registry, status, stop
 from remit.cluster.api import Api
 from remit.cluster.commands import run
 from remit.cluster.components import NAMES
 from remit.cluster.configs import Settings
 from remit.cluster.errors import ClusterError
 from remit.cluster.layout import (
-    Addresses,
     Layout,
     cache_folder,
     default_name,
@@ -69,15 +68,17 @@ class Cluster:
     @property
     def host_address(self) -> str:
         """The machine's own address as the cluster sees it: the first thing beyond the cluster."""
-        return Addresses(self._record().index).host
+        return self._record().addresses.host
 
     @property
     def exists(self) -> bool:
         """Whether it was brought up and not taken down since; it may still be unwell."""
         return registry.read(self.layout) is not None
 
-    def up(self, say: Say = _silent) -> None:
+    def up(self, say: Say = _silent, *, internet: bool | None = None) -> None:
         """Bring it up, or heal it: all that does not run, or is unwell, is started.
+
+        `internet` gives its pods a way to the internet, or takes it; None keeps what it has, at first none.
 
         Raises:
             ClusterError: see its kinds in remit.cluster.errors; the message says what to do.
@@ -86,13 +87,20 @@ class Cluster:
         machine.require_root()
         layout = self.layout
         machine.require(machine.TO_RUN, say)
-        products = build.ensure(_cache(), say)
-        addresses = registry.enrol(layout, products)
+        record = registry.enrol(layout, build.ensure(_cache(), say), internet=internet)
         with registry.locked(layout.root):
-            settings = _settings(layout, addresses, products)
-            Starter(settings, Api(addresses.server, layout.pki), say).bring_up()
+            self._open_or_close(record, say)
+            settings = _settings(layout, record)
+            Starter(settings, Api(record.addresses.server, layout.pki), say).bring_up()
         if not settings.sandboxed:
             say("no RuntimeClass gvisor: gVisor's shim needs CAP_SYS_RESOURCE, which this machine does not give")
+
+    def _open_or_close(self, record: registry.Record, say: Say) -> None:
+        if record.internet:
+            machine.require(machine.FOR_INTERNET, say)
+            outbound.switch_on(record.addresses, say)
+        else:
+            stop.close_way_out(self.layout, record)
 
     def down(self) -> bool:
         """Leave nothing of it on the machine; tell whether there was anything."""
@@ -104,7 +112,7 @@ class Cluster:
         record = registry.read(self.layout)
         if record is None:
             return ()
-        settings = _settings(self.layout, Addresses(record.index), Path(record.products))
+        settings = _settings(self.layout, record)
         return status.rows(settings, Api(settings.addresses.server, self.layout.pki))
 
     def load_image(self, archive: Path) -> None:
@@ -176,5 +184,6 @@ def _cache() -> Path:
     return cache_folder(os.environ, Path.home())
 
 
-def _settings(layout: Layout, addresses: Addresses, products: Path) -> Settings:
-    return Settings(layout, addresses, products, machine.look())
+def _settings(layout: Layout, record: registry.Record) -> Settings:
+    nameservers = outbound.nameservers() if record.internet else ()
+    return Settings(layout, record.addresses, Path(record.products), machine.look(), nameservers)

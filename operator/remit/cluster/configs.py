@@ -35,6 +35,8 @@ class Settings:
     products: Path
     """Folder of the built programs."""
     machine: Machine
+    nameservers: tuple[str, ...] = ()
+    """Who knows the names of the world outside; nobody where the cluster has no way there."""
 
     @property
     def sandboxed(self) -> bool:
@@ -54,22 +56,27 @@ def files(settings: Settings) -> dict[str, str]:
 
 
 def corefile(settings: Settings) -> str:
-    """Render CoreDNS's configuration: the cluster's own names, and nothing of the world outside."""
+    """Render CoreDNS's configuration: the cluster's own names, and those outside where there is a way out."""
     node = settings.addresses.node
-    return "\n".join(
-        [
-            f"{CLUSTER_DOMAIN} in-addr.arpa:53 {{",
-            f"    bind {node}",
-            "    errors",
-            f"    ready {node}:{DNS_HEALTH_PORT}",
-            f"    kubernetes {CLUSTER_DOMAIN} in-addr.arpa {{",
-            f"        kubeconfig {settings.layout.pki}/dns.kubeconfig",
-            "        ttl 5",
-            "    }",
-            "}",
-            "",
-        ]
-    )
+    own = [
+        f"{CLUSTER_DOMAIN} in-addr.arpa:53 {{",
+        f"    bind {node}",
+        "    errors",
+        f"    ready {node}:{DNS_HEALTH_PORT}",
+        f"    kubernetes {CLUSTER_DOMAIN} in-addr.arpa {{",
+        f"        kubeconfig {settings.layout.pki}/dns.kubeconfig",
+        "        ttl 5",
+        "    }",
+        "}",
+    ]
+    outside = [
+        ".:53 {",
+        f"    bind {node}",
+        "    errors",
+        f"    forward . {' '.join(settings.nameservers)}",
+        "}",
+    ]
+    return "\n".join([*own, *(outside if settings.nameservers else ()), ""])
 
 
 def containerd(settings: Settings) -> str:

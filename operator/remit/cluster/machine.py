@@ -53,6 +53,7 @@ TO_BUILD = (
     Need("libseccomp-dev", file="/usr/include/seccomp.h"),
 )
 """runc is the one program that needs a C compiler."""
+FOR_INTERNET = (Need("nftables", program="nft"),)
 
 
 def require(needs: Iterable[Need], say: Say) -> None:

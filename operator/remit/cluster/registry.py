@@ -1,7 +1,6 @@
 """Which clusters stand on this machine. Holds the lock under which addresses are given out."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from remit.cluster import network
+from remit.cluster import network, outbound
 from remit.cluster.errors import ClusterError
 from remit.cluster.layout import Addresses, Layout, free_index
 
@@ -22,6 +21,15 @@ class Record(BaseModel):
     index: int
     products: str
     """Folder of the programs it was last started with."""
+    internet: bool = False
+    """Whether its pods have a way to the internet."""
+    forwarding_before: str = "0"
+    """What the machine's ip_forward was before a cluster changed it."""
+
+    @property
+    def addresses(self) -> Addresses:
+        """Its addresses."""
+        return Addresses(self.index)
 
 
 def read(layout: Layout) -> Record | None:
@@ -51,22 +59,44 @@ def clusters(state: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in state.glob("*/cluster.json")))
 
 
-def enrol(layout: Layout, products: Path) -> Addresses:
-    """Give the cluster its addresses: those it has, or the first that are free."""
+def enrol(layout: Layout, products: Path, *, internet: bool | None) -> Record:
+    """Write the cluster down with its addresses: those it has, or the first that are free.
+
+    `internet` of None keeps what the cluster has, which is no way there at first.
+    """
     with locked(layout.root.parent):
-        if (known := read(layout)) is not None:
-            write(layout, known.model_copy(update={"products": str(products)}))
-            return Addresses(known.index)
-        taken = [_index(path) for path in layout.root.parent.glob("*/cluster.json")]
-        index = free_index(taken, network.routes())
-        layout.root.mkdir(mode=0o711, exist_ok=True)
-        layout.root.chmod(0o711)
-        write(layout, Record(index=index, products=str(products)))
-        return Addresses(index)
+        known = read(layout) or _fresh(layout)
+        wanted = known.internet if internet is None else internet
+        changes: dict[str, object] = {"products": str(products), "internet": wanted}
+        if wanted and not known.internet:
+            changes["forwarding_before"] = _forwarding_before(layout)
+        record = known.model_copy(update=changes)
+        write(layout, record)
+        return record
 
 
-def _index(record: Path) -> int:
-    return int(json.loads(record.read_text())["index"])
+def _fresh(layout: Layout) -> Record:
+    index = free_index([other.index for other in _others(layout)], network.routes())
+    layout.root.mkdir(mode=0o711, exist_ok=True)
+    layout.root.chmod(0o711)
+    return Record(index=index, products="")
+
+
+def _forwarding_before(layout: Layout) -> str:
+    """Tell what forwarding was before the first cluster changed it."""
+    changed = (other.forwarding_before for other in _others(layout) if other.internet)
+    return next(changed, outbound.forwarding())
+
+
+def _others(layout: Layout) -> list[Record]:
+    state = layout.root.parent
+    records = [read(Layout(name, state / name)) for name in clusters(state) if name != layout.name]
+    return [record for record in records if record is not None]
+
+
+def others_need_forwarding(layout: Layout) -> bool:
+    """Tell whether another cluster has a way to the internet."""
+    return any(other.internet for other in _others(layout))
 
 
 @contextmanager

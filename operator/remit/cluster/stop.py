@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from remit.cluster import cgroups, network, registry, room
+from remit.cluster import cgroups, network, outbound, registry, room
 from remit.cluster.errors import ClusterError
-from remit.cluster.layout import Addresses, Layout
+from remit.cluster.layout import Layout
 
 MOUNTS = Path("/proc/self/mounts")
 
@@ -23,12 +23,20 @@ def take_down(layout: Layout) -> bool:
         record = registry.read(layout)
         room.end(layout)
         if record is not None:
-            network.leave(Addresses(record.index))
+            network.leave(record.addresses)
+            close_way_out(layout, record)
         cgroups.remove(layout.cgroup)
         _refuse_mounts(layout.root)
         shutil.rmtree(layout.root)
     _remove_if_empty(layout.root.parent)
     return True
+
+
+def close_way_out(layout: Layout, record: registry.Record) -> None:
+    """Take the cluster's way to the internet away, and forwarding when no other cluster needs it."""
+    was_open = outbound.switch_off(record.addresses)
+    if (was_open or record.internet) and not registry.others_need_forwarding(layout):
+        outbound.restore_forwarding(record.forwarding_before)
 
 
 def _refuse_mounts(root: Path) -> None:

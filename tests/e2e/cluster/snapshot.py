@@ -1,6 +1,5 @@
 """What can be left behind on a machine, taken down before and compared after."""
 
-import os
 import re
 import subprocess
 from dataclasses import asdict, dataclass
@@ -46,14 +45,27 @@ class Snapshot:
     namespaces: list[str]
     rules: str
     sets: str
+    tables: list[str]
     cgroups: list[str]
     sysctls: dict[str, str]
     files: list[str]
 
-    def differences(self, other: "Snapshot") -> dict[str, tuple[object, object]]:
-        """Name what differs."""
+    def differences(self, other: "Snapshot") -> dict[str, set[str]]:
+        """Name what only one of both has."""
         mine, theirs = asdict(self), asdict(other)
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+        found = {name: lines(mine[name]) ^ lines(theirs[name]) for name in mine}
+        return {name: only for name, only in found.items() if only}
+
+
+def lines(value: object) -> set[str]:
+    """Split whatever was seen into what can be compared one by one."""
+    match value:
+        case dict():
+            return {f"{name}={each}" for name, each in value.items()}
+        case list():
+            return set(value)
+        case _:
+            return set(str(value).splitlines())
 
 
 def take(*, besides: str) -> Snapshot:
@@ -70,6 +82,7 @@ def take(*, besides: str) -> Snapshot:
         namespaces=said("ip", "netns", "list").splitlines(),
         rules=re.sub(r"^#.*$", "", said("iptables-save"), flags=re.MULTILINE),
         sets=said("ipset", "list", "-n"),
+        tables=[line for line in said("nft", "list", "tables").splitlines() if counts(line)],
         cgroups=sorted(filter(counts, all_cgroups())),
         sysctls={name: (Path("/proc/sys") / name).read_text() for name in SYSCTLS},
         files=sorted(str(path) for folder in FOLDERS for path in listed(folder)),
@@ -77,8 +90,8 @@ def take(*, besides: str) -> Snapshot:
 
 
 def all_cgroups() -> list[str]:
-    """List every cgroup below the top of every hierarchy."""
-    return [path for top in hierarchies() for path, _, _ in os.walk(top) if path != str(top)]
+    """List the cgroups right below the top, where ours are; deeper ones of others come and go."""
+    return [str(path) for top in hierarchies() for path in top.iterdir() if path.is_dir()]
 
 
 def listed(folder: str) -> list[Path]:

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from tests.e2e.cluster import snapshot
-from tests.e2e.cluster.pods import PORT, address, reaches, run, server, sleeper
+from tests.e2e.cluster.pods import PORT, address, eventually_reaches, reaches, run, server, sleeper
+from tests.e2e.cluster.world import ADDRESS, world
+from tests.e2e.cluster.world import PORT as WORLD_PORT
 
 from remit.cluster import Cluster
 
@@ -49,3 +51,22 @@ def test_a_half_dead_cluster_leaves_nothing_either() -> None:
     assert cluster.down()
     assert machine.differences(snapshot.take(besides=cluster.name)) == {}
     assert not cluster.down()
+
+
+def test_a_way_to_the_internet_is_there_when_asked_for_and_goes_without_a_trace() -> None:
+    cluster = Cluster(f"out-{os.getpid()}")
+    target = (ADDRESS, WORLD_PORT)
+    machine = snapshot.take(besides=cluster.name)
+    with world(f"w{os.getpid()}"):
+        cluster.up(print)
+        run(cluster, sleeper("asks"))
+        eventually_reaches(cluster, "asks", target, wanted=False)
+        cluster.up(print, internet=True)
+        eventually_reaches(cluster, "asks", target, wanted=True)
+        cluster.up(print)
+        assert f"table ip {snapshot.link_of(cluster)}" in snapshot.said("nft", "list", "tables")
+        cluster.up(print, internet=False)
+        eventually_reaches(cluster, "asks", target, wanted=False)
+        cluster.up(print, internet=True)
+        assert cluster.down()
+    assert machine.differences(snapshot.take(besides=cluster.name)) == {}

@@ -5,13 +5,15 @@ Run this file as a program to write them anew, and review their diff.
 
 import ipaddress
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from remit.cluster import configs, objects, pki
+from remit.cluster import configs, objects, outbound, pki
 from remit.cluster.components import components
 from remit.cluster.configs import Machine, Settings
+from remit.cluster.errors import MachineError
 from remit.cluster.layout import Addresses, Layout, layout_of
 from remit.cluster.start import recipe_of
 
@@ -62,6 +64,26 @@ def test_an_unlowered_oom_score_is_asked_for_only_where_it_cannot_be_lowered() -
 @pytest.mark.parametrize("can", [True, False])
 def test_gvisor_is_offered_only_where_its_shim_can_lower_its_oom_score(*, can: bool) -> None:
     assert ("runtimes.runsc" in configs.containerd(settings(can_lower_oom_score=can))) is can
+
+
+def test_names_outside_are_asked_for_only_by_a_cluster_with_a_way_there() -> None:
+    assert "forward" not in configs.corefile(settings())
+    asked = configs.corefile(replace(settings(), nameservers=("192.0.2.1", "192.0.2.2")))
+    assert "    forward . 192.0.2.1 192.0.2.2\n" in asked
+
+
+def test_a_resolver_of_the_machine_itself_is_no_name_server_for_a_cluster() -> None:
+    stub, real = "nameserver 127.0.0.53\n", "# made by\nnameserver ::1\nnameserver 192.0.2.1\nnameserver 192.0.2.2\n"
+    assert outbound.nameservers((stub, real)) == ("192.0.2.1", "192.0.2.2")
+
+
+def test_without_a_reachable_name_server_there_is_no_way_to_the_internet() -> None:
+    with pytest.raises(MachineError, match="name server"):
+        outbound.nameservers(("nameserver 127.0.0.1\n", ""))
+
+
+def test_only_what_leaves_the_machine_is_translated() -> None:
+    assert 'ip saddr { 10.244.48.0/20, 10.200.3.2 } oifname != "remit3" masquerade' in outbound.table(Addresses(3))
 
 
 def test_only_writes_are_audited_once_each_without_their_bodies() -> None:
