@@ -48,7 +48,7 @@ class ControllerProcess:
     def start(self, crash_at: str = "") -> None:
         """Start, and wait until it watches."""
         self.launch(crash_at)
-        eventually(self.is_healthy, within_seconds=30, why=f"the controller watches; its log: {self.log}")
+        eventually(self.is_ready, within_seconds=30, why=f"the controller watches; its log: {self.log}")
 
     def launch(self, crash_at: str = "") -> None:
         """Start without waiting: it may be meant to die on its way."""
@@ -67,12 +67,12 @@ class ControllerProcess:
                 [sys.executable, "-m", "remit.controller"], env=environment, stdout=sink, stderr=sink
             )
 
-    def is_healthy(self) -> bool:
-        """Tell whether it serves health."""
+    def is_ready(self) -> bool:
+        """Tell whether it has listed everything."""
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-2000:]
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False

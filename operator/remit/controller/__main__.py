@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 
@@ -33,18 +32,19 @@ def main() -> int:
         print(f"remit.controller: {error}", file=sys.stderr)
         return 2
     configure_logs()
-    logging.basicConfig(level=logging.WARNING, format='{"logger":"%(name)s","level":"%(levelname)s"}')
     asyncio.run(operate(settings, access))
     return 0
 
 
 async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | None = None) -> None:
     """Watch, reconcile and serve health until `stop` is set or the process is told to end."""
-    ready, registry = asyncio.Event(), kopf.OperatorRegistry()
+    registry = kopf.OperatorRegistry()
     async with KubernetesCluster(access) as cluster:
         controller = Controller(cluster, SystemClock(), settings, rules=CelEngine(), schemas=JsonSchemaEngine())
         handlers.register(registry, controller, access)
-        runner = await serve(controller.metrics, ready.is_set, host=settings.host, port=settings.metrics_port)
+        runner = await serve(
+            controller.metrics, lambda: controller.is_synced, host=settings.host, port=settings.metrics_port
+        )
         background = [
             asyncio.create_task(controller.work.run(), name="work"),
             asyncio.create_task(resync(controller, cluster), name="resync"),
@@ -56,7 +56,6 @@ async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | N
                 settings=handlers.settings(),
                 clusterwide=True,
                 standalone=True,
-                ready_flag=ready,
                 stop_flag=stop,
             )
         finally:

@@ -34,6 +34,8 @@ class Controller:
         self.store = Store()
         self.metrics = Metrics()
         self.settings = settings
+        self.is_synced = False
+        """Whether every kind was listed: no event is handed on before."""
         self._clock = clock
         hands = Hands(cluster, self.store, clock, self.metrics)
         declarations = Declarations(self.store, hands, clock, settings)
@@ -72,6 +74,7 @@ class Controller:
 
     def note(self, kind: str, thing: Object, *, gone: bool = False) -> None:
         """Take in the state of one object and have everyone concerned look again."""
+        self.is_synced = True
         self.see(kind, thing, gone=gone)
         for key in concerned(kind, thing, self.store, self.settings.install_namespace):
             self.work.add(key)
