@@ -15,16 +15,21 @@ class MarkerError(ValueError):
 
 
 def with_tables(kind: Kind, page: str) -> str:
-    """Return the page with its tables of spec and status rewritten between their markers."""
+    """Return the page of a kind with its tables of spec and status as they should be."""
     properties = object_schema(kind)["properties"]
     for section in SECTIONS:
-        begin, end = f"<!-- generated: {section} -->\n", "<!-- end -->\n"
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise MarkerError(f"docs/spec/{kind.name.lower()}.md needs {begin.strip()} and {end.strip()}")
-        page = before + begin + table(properties[section]) + end + after
+        page = with_section(page, section, table(properties[section]))
     return page
+
+
+def with_section(page: str, section: str, text: str) -> str:
+    """Return the page with what stands between the markers of a section rewritten."""
+    begin, end = f"<!-- generated: {section} -->\n", "<!-- end -->\n"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise MarkerError(f"a page of docs/spec needs {begin.strip()} and {end.strip()}")
+    return before + begin + text + end + after
 
 
 def table(schema: Node) -> str:

@@ -51,19 +51,14 @@ CONTROLLER: Final = Account(
     everywhere=(
         Need(GROUP, PLURALS, READ, "what to reconcile"),
         Need(GROUP, tuple(f"{plural}/status" for plural in PLURALS), ("patch",), "conditions and reasons"),
-        Need(GROUP, ("agents/finalizers", "agentruns/finalizers"), ("update",), "owner of children, where enforced"),
-        Need("", ("pods",), (*READ, *APPLY, "delete"), "the pod of a run"),
+        Need("", ("pods",), (*READ, "create", "delete"), "the pod of a run; a sandbox is replaced, never changed"),
         Need("", ("serviceaccounts",), (*READ, *APPLY, "delete"), "the account of an agent, which has no rights"),
         Need("networking.k8s.io", ("networkpolicies",), (*READ, *APPLY, "delete"), "standing deny, way to the gateway"),
-        Need("apps", ("controllerrevisions",), (*READ, *APPLY, "delete"), "bundles in force"),
+        Need("apps", ("controllerrevisions",), (*READ, "create", "delete"), "bundles in force, which never change"),
         Need("", ("namespaces",), READ, "labels for the platform's floor"),
-        Need("", ("events",), APPLY, "what happened, for people"),
-        Need("events.k8s.io", ("events",), APPLY, "what happened, for people"),
+        Need("", ("events",), ("get", "create"), "what happened, for people; the same is told once"),
     ),
-    at_home=(
-        Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),
-        Need("coordination.k8s.io", ("leases",), ("get", "create", "update", "patch"), "one controller acts at a time"),
-    ),
+    at_home=(Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),),
 )
 
 GATEWAY: Final = Account(

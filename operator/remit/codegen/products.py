@@ -8,8 +8,10 @@ from remit.codegen.crd import crd
 from remit.codegen.docs import with_tables
 from remit.codegen.rbac import rbac_manifests
 from remit.codegen.render import to_yaml
+from remit.codegen.rights import with_rights
 
 Read = Callable[[str], str]
+RIGHTS = "docs/spec/rights.md"
 
 
 def products(read: Read) -> dict[str, str]:
@@ -20,4 +22,5 @@ def products(read: Read) -> dict[str, str]:
     for kind in KINDS:
         page = f"docs/spec/{kind.name.lower()}.md"
         made[page] = with_tables(kind, read(page))
+    made[RIGHTS] = with_rights(read(RIGHTS))
     return made

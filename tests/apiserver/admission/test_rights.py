@@ -57,6 +57,8 @@ def test_the_gateway_changes_nothing_but_its_part_of_status(kube: Kube, verb: st
         ("create", "agentruns.remit.dev"),
         ("patch", "agentruns.remit.dev"),
         ("delete", "agentruns.remit.dev"),
+        ("patch", "pods"),
+        ("update", "controllerrevisions.apps"),
         ("create", "pods/exec"),
         ("create", "serviceaccounts/token"),
         ("create", "rolebindings.rbac.authorization.k8s.io"),
@@ -74,7 +76,7 @@ def test_the_controller_has_no_authority_of_its_own(kube: Kube, verb: str, resou
     ("user", "verb", "resource"),
     [
         (CONTROLLER, "get", "services/remit-gateway"),
-        (CONTROLLER, "update", "leases.coordination.k8s.io/remit-controller"),
+        (CONTROLLER, "create", "controllerrevisions.apps/"),
         (GATEWAY, "create", "tokenreviews.authentication.k8s.io/"),
         (GATEWAY, "watch", "pods/"),
     ],

@@ -95,11 +95,15 @@ def test_a_sandbox_keeps_its_labels(kube: Kube, sandbox: str, labels: dict[str, 
 
 
 def test_anyone_with_rights_may_quarantine_and_only_the_controller_lets_go(kube: Kube, sandbox: str) -> None:
-    path, alice = pods(sandbox, "sandbox"), kube.acting_as("alice", ADMIN)
+    path, alice, controller = (
+        pods(sandbox, "sandbox"),
+        kube.acting_as("alice", ADMIN),
+        kube.acting_as(CONTROLLER, ADMIN),
+    )
     on = alice.patch(path, {"metadata": {"labels": {"remit.dev/quarantine": "suspicious"}}})
     off: dict[str, Any] = {"metadata": {"labels": {"remit.dev/quarantine": None}}}
     back = alice.patch(path, off)
-    assert (on.code, back.code, kube.acting_as(CONTROLLER).patch(path, off).code) == (200, 403, 200)
+    assert (on.code, back.code, controller.patch(path, off).code) == (200, 403, 200)
 
 
 def test_nobody_adds_a_container_to_a_sandbox(kube: Kube, sandbox: str) -> None:

@@ -23,6 +23,8 @@ def empty_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for kind in KINDS:
         markers = "<!-- generated: spec -->\n<!-- end -->\n<!-- generated: status -->\n<!-- end -->\n"
         (pages / f"{kind.name.lower()}.md").write_text(f"# {kind.name}\n{markers}")
+    sections = "".join(f"<!-- generated: {name} -->\n<!-- end -->\n" for name in ("accounts", "people", "admission"))
+    (pages / "rights.md").write_text(sections)
     monkeypatch.setattr(program, "ROOT", tmp_path)
     return tmp_path
 
