@@ -14,6 +14,7 @@ from tests.support.controlled import (
     a_team,
 )
 from tests.support.objects import NAMESPACE, a_grant, a_policy, a_run, an_agent
+from tests.support.started import RUNNING, started
 
 from remit.ports import ClusterError
 
