@@ -2,8 +2,11 @@
 
 import pytest
 
-from remit.codegen.needs import ACCOUNTS, EVIDENCE_READER, PEOPLE, Need
+from remit.adapters.resources import plural_of
+from remit.codegen.needs import ACCOUNTS, CONTROLLER, EVIDENCE_READER, GATEWAY, PEOPLE, READ, Account, Need
 from remit.codegen.rbac import rbac_manifests
+from remit.controller import kinds as controllers
+from remit.gateway import store as gateways
 
 ROWS = [
     *(need for account in ACCOUNTS for need in (*account.everywhere, *account.at_home)),
@@ -55,3 +58,19 @@ def test_only_roles_of_the_install_namespace_are_bound_there() -> None:
         ("RoleBinding", "Role", "remit-controller"),
         ("ClusterRoleBinding", "ClusterRole", "remit-gateway"),
     }
+
+
+def readable(account: Account) -> set[tuple[str, str]]:
+    """Return what an account may read everywhere."""
+    return {
+        (need.group, name) for need in account.everywhere if set(READ) <= set(need.verbs) for name in need.resources
+    }
+
+
+def test_the_controller_reads_what_it_watches_and_no_more() -> None:
+    assert readable(CONTROLLER) == {(watched.group, watched.plural) for watched in controllers.WATCHED}
+
+
+def test_the_gateway_reads_what_it_watches_and_no_more() -> None:
+    watched = {(kind.api_version.rpartition("/")[0], plural_of(kind.name)) for kind in gateways.WATCHED}
+    assert readable(GATEWAY) == watched
