@@ -1,6 +1,7 @@
 """`remit cluster`: the embedded single-node Kubernetes, for demo, tests and development."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,14 @@ Name = Annotated[
 
 def _cluster(name: str | None) -> Cluster:
     return Cluster() if name is None else Cluster(name)
+
+
+def in_a_shell(name: str) -> str:
+    """Give the line that makes a shell speak to this cluster."""
+    named = "" if name == Cluster().name else f" --name {name}"
+    program = Path(sys.executable).with_name("remit")
+    shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    return f'eval "$({shown} cluster env{named})"'
 
 
 @contextmanager
@@ -57,7 +66,7 @@ def up(
     tell = _teller()
     with _clear_errors():
         cluster.up(tell, internet=internet)
-    tell(f"cluster {cluster.name} is up: export KUBECONFIG={cluster.kubeconfig_path}")
+    tell(f"cluster {cluster.name} is up; for kubectl in this shell: {in_a_shell(cluster.name)}")
 
 
 @app.command()
@@ -101,6 +110,16 @@ def kubeconfig(name: Name = None, *, content: bool = False) -> None:
         sys.stderr.write("error: there is no such cluster: remit cluster up\n")
         raise typer.Exit(1)
     print(path.read_text() if content else path)
+
+
+@app.command("env")
+def environment(name: Name = None) -> None:
+    """Print lines for a shell: KUBECONFIG, and kubectl and remit on the PATH. eval "$(remit cluster env)"."""
+    cluster = _cluster(name)
+    with _clear_errors():
+        programs = (Path(sys.executable).parent, cluster.kubectl_path.parent)
+    print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig_path))}")
+    print(f'export PATH="$PATH":{":".join(shlex.quote(str(folder)) for folder in programs)}')
 
 
 @app.command("load-image")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from remit.cli.cluster import in_a_shell
 from remit.cli.demo.scenes import SCENES
-from remit.cli.demo.setting import choose, furnish
+from remit.cli.demo.setting import choose, embedded, furnish
 from remit.cli.demo.stage import SceneError, Stage
 from remit.cli.evidence import EvidenceError
 from remit.cli.install import InstallError
@@ -19,7 +22,7 @@ from remit.images.errors import ImageError
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 NEXT = """What to try next:
-  export KUBECONFIG={kubeconfig}
+  {shell}
   kubectl get agt,tgrant,agpol,agrun -n bank          what there is
   kubectl explain agentrun.spec                       what a run can say
   remit export dispute-4711 -n bank -o /tmp/evidence  everything that proves a run
@@ -49,7 +52,13 @@ def demo(
         console.print(f"FAILED: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     console.print(f"\n[bold green]All {len(chosen)} scenes held[/bold green] in {time.monotonic() - began:.0f} s\n")
-    console.print(NEXT.format(kubeconfig=stage.kubeconfig), markup=False)
+    console.print(NEXT.format(shell=shell_line(stage.kubeconfig)), markup=False)
+
+
+def shell_line(kubeconfig: Path) -> str:
+    """Give the line that makes a shell speak to the cluster of this kubeconfig."""
+    name = embedded(kubeconfig)
+    return in_a_shell(name) if name else f'export KUBECONFIG={kubeconfig} PATH="$PATH:{Path(sys.executable).parent}"'
 
 
 def play(stage: Stage, chosen: list[str]) -> None:

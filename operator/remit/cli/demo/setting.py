@@ -17,7 +17,7 @@ from typing import Any
 from remit.api.names import ANNOTATION_HOSTS
 from remit.cli.demo.stage import BANK, CORE, SceneError, Stage
 from remit.cli.install import Images, install
-from remit.cluster import Cluster
+from remit.cluster import Cluster, names
 from remit.images.build import build_image
 from remit.images.recipe import recipe_of
 
@@ -94,9 +94,18 @@ def pin_pulled(stage: Stage, image: str) -> Stage:
 
 
 def choose(name: str | None, registry: str, say: Say) -> Stage:
-    """Use the user's cluster when there is a kubeconfig, else the embedded one."""
+    """Use the user's cluster when there is a kubeconfig of one, else the embedded one."""
     given = os.environ.get("KUBECONFIG")
-    return given_cluster(Path(given), registry) if given else own_cluster(name, say)
+    if name or not given:
+        return own_cluster(name, say)
+    own = embedded(Path(given))
+    return own_cluster(own, say) if own else given_cluster(Path(given), registry)
+
+
+def embedded(kubeconfig: Path) -> str | None:
+    """Name the embedded cluster that a kubeconfig is of, also while it is down; None when it is of none."""
+    known = (*names(), Cluster().name)
+    return next((each for each in known if Cluster(each).kubeconfig_path == kubeconfig.absolute()), None)
 
 
 def furnish(stage: Stage, say: Say) -> None:
