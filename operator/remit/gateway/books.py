@@ -71,7 +71,7 @@ class Settlement:
 def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
     """Return the run's record; at its first use, make it, with the bundle that it is pinned to."""
     live = caller.live
-    if isinstance(live, CompiledBundle) and not tx.has_bundle(live.digest):
+    if isinstance(live, CompiledBundle) and live.digest != caller.pinned.digest and not tx.has_bundle(live.digest):
         tx.put_bundle(live.digest, live.document)
     run = caller.run
     record = tx.run(run.uid)
@@ -233,22 +233,20 @@ def exhausted(what: Exhausted) -> Refused:
 
 
 def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
-    """Record the outcome and settle the hold; None when that was done before."""
-    known, record = tx.call(intent.key), tx.run(intent.run_uid)
-    if known is None or record is None or record.ended:
+    """Record the outcome of a held intent and settle its hold; None for a run whose end settled it."""
+    record = tx.run(intent.run_uid)
+    if record is None or record.ended:
         return None
-    if known.state != "held" or known.intent_sequence != intent.intent_sequence:
-        return None
-    held = Amount(**known.hold)
+    held = Amount(**intent.hold)
     if settlement.spent == NOTHING and settlement.state == "failed":
         account = release(record.account, held)
     else:
         account = settle(record.account, held, settlement.spent)
-    call: CallFacts = msgspec.json.decode(known.facts)
+    call: CallFacts = msgspec.json.decode(intent.facts)
     body = outcome_entry(
         spot(record, msgspec.json.decode(record.facts), now),
         call,
-        intent=known.intent_sequence,
+        intent=intent.intent_sequence,
         status=settlement.status,
         reason=settlement.reason,
         spent=settlement.spent,
@@ -258,7 +256,7 @@ def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlemen
     record = advanced(tx, record, body, account=account)
     if settlement.state == "unknown" and not record.outcome_reason:
         record = replace(record, outcome_reason=RunReason.OUTCOME_UNKNOWN, outcome_message=unknown_message(call))
-    tx.put_call(replace(known, state=settlement.state, answer=settlement.answer))
+    tx.put_call(replace(intent, state=settlement.state, answer=settlement.answer))
     tx.put_run(record)
     return record
 
@@ -281,7 +279,17 @@ def lost(record: CallRecord) -> Settlement:
 def settle_orphan(tx: LedgerTransaction, key: str, now: float) -> RunRecord | None:
     """Settle one call that nobody waits for any more."""
     intent = tx.call(key)
-    return None if intent is None else settle_call(tx, intent, lost(intent), now)
+    if intent is None or intent.state != "held":
+        return None
+    return settle_call(tx, intent, lost(intent), now)
+
+
+def settle_again(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
+    """Settle after an attempt that failed: its own outcome, should it be there after all, is not written twice."""
+    known = tx.call(intent.key)
+    if known is None or known.state != "held" or known.intent_sequence != intent.intent_sequence:
+        return tx.run(intent.run_uid)
+    return settle_call(tx, intent, settlement, now)
 
 
 def settle_lost_calls(tx: LedgerTransaction, run_uid: str, now: float) -> RunRecord | None:

@@ -64,7 +64,10 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
     if call.answered is None or call.intent is None:
         raise LookupError("there is no outcome of an intent to settle")
     intent, settlement, now = call.intent, settlement_of(call, call.answered), gate.clock.now()
-    record = await at_last(gate, lambda tx: books.settle_call(tx, intent, settlement, now))
+    try:
+        record = await gate.ledger.transact(lambda tx: books.settle_call(tx, intent, settlement, now))
+    except LedgerUnavailableError:
+        record = await at_last(gate, lambda tx: books.settle_again(tx, intent, settlement, now))
     if record is None:
         return LOST
     note(gate, call, record)
@@ -85,12 +88,12 @@ async def at_last(gate: Gate, work: Callable[[LedgerTransaction], RunRecord | No
     """Write what must not be lost: a ledger that cannot be written now is asked again for a while."""
     deadline = gate.clock.monotonic() + LEDGER_PATIENCE_SECONDS
     while True:
+        await asyncio.sleep(LEDGER_PAUSE_SECONDS)
         try:
             return await gate.ledger.transact(work)
         except LedgerUnavailableError:
             if gate.clock.monotonic() >= deadline:
                 raise
-            await asyncio.sleep(LEDGER_PAUSE_SECONDS)
 
 
 async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused | Answered:

@@ -60,12 +60,12 @@ async def told(end: Answered, call: Call, stream: Stream | None) -> Answer | Non
 
 def token_of(request: Request) -> str:
     """Return the token: as bearer, or where Anthropic's SDK puts a key."""
-    return request.bearer() or request.headers.get("x-api-key", "")
+    return request.bearer() or request.header("x-api-key")
 
 
 def call_of(request: Request, api: ModelApi, parsed: ModelCall | ModelFault, body_bytes: int) -> Call:
     """Return the call as it enters the chain."""
-    given_id = request.headers.get(HEADER_CALL_ID.lower(), "")
+    given_id = request.header(HEADER_CALL_ID)
     fault = None
     if isinstance(parsed, ModelFault):
         recorded = parsed.reason is CallReason.UNBOUNDED_CONTENT
@@ -83,7 +83,7 @@ def call_of(request: Request, api: ModelApi, parsed: ModelCall | ModelFault, bod
         {"model": parsed.model, "stream": parsed.stream, "choices": parsed.choices, "maxTokens": asked},
         parsed.digest.removeprefix("sha256:"),
         "" if fault else given_id,
-        hand_over=request.headers.get(HEADER_HANDOVER.lower(), "").lower() == "true",
+        hand_over=request.header(HEADER_HANDOVER).lower() == "true",
         parsed=parsed,
         api=api,
         body_bytes=body_bytes,

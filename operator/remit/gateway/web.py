@@ -45,7 +45,7 @@ class Answer:
 class Request:
     """One HTTP request."""
 
-    __slots__ = ("_receive", "headers", "method", "path", "peer", "raw_headers", "send")
+    __slots__ = ("_receive", "method", "path", "peer", "raw_headers", "send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the head; the body is read when it is asked for."""
@@ -54,22 +54,23 @@ class Request:
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.headers: dict[str, str] = {}
-        for name, value in self.raw_headers:
-            word = name.decode("latin-1")
-            # A header that is given twice has no one value: it is kept as one that nothing matches.
-            self.headers[word] = "\0" if word in self.headers else value.decode("latin-1")
         self._receive = receive
         self.send = send
 
+    def header(self, name: str) -> str:
+        """Return a header's value, empty when it is not given; one that is given twice has no one value."""
+        wanted = name.lower().encode()
+        found = [value for key, value in self.raw_headers if key == wanted]
+        return found[0].decode("latin-1") if len(found) == 1 else "\0" if found else ""
+
     def bearer(self) -> str:
         """Return the bearer token, empty when there is none."""
-        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        scheme, _, token = self.header("authorization").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
     async def body(self) -> bytes:
         """Return the whole body; raises RefusedError when it is too large, too slow or cut off."""
-        declared = self.headers.get("content-length", "")
+        declared = self.header("content-length")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
             raise RefusedError(too_large())
         try:
