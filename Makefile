@@ -4,6 +4,8 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 READY := .venv/.ready
 export REMIT_CACHE ?= $(HOME)/.cache/remit
+# A plain `su` keeps a PATH without these, and dpkg and chroot need them.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 ARGS ?=
 
 .PHONY: help bootstrap demo test check check-static generate bench clean clean-tree \

@@ -1,5 +1,6 @@
 """`remit`, also `kubectl remit`: the root of all commands. Only the module of the command that runs is imported."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import typer
 from typer.main import get_command
 
 PROGRAM = "remit"
+SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""A plain `su` keeps a PATH without these; what a cluster and images are made with is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def group_for(chosen: str | None) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PROGRAMS}"
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith("-")), None)
     try:

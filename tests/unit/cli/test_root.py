@@ -45,3 +45,17 @@ def test_a_missing_extra_is_said_in_one_line(
         main(["cluster", "up"])
     said = capsys.readouterr().err
     assert (ended.value.code, said) == (1, "remit cluster: rich is not installed; try: pip install 'remit[cli]'\n")
+
+
+def test_root_of_a_plain_su_finds_system_programs_too() -> None:
+    look = (
+        "import contextlib, os\n"
+        "from remit.cli.__main__ import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        "    main(['--version-that-is-not'])\n"
+        "print(os.environ['PATH'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
+    )
+    assert done.stdout.split()[-1] == "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
