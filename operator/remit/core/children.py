@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from remit.api import names
@@ -17,7 +18,8 @@ from remit.api.wire import ANTHROPIC_BASE_PATH, MCP_PATH, OPENAI_BASE_PATH
 
 Manifest = dict[str, Any]
 
-SANDBOX_UID = 65532
+SANDBOX_GROUP = 65532
+FIRST_USER, USER_PAIRS = 1_000_000, 500_000_000
 TOKEN_SECONDS = 600
 """Life of the projected token: the kubelet renews it; the shortest that Kubernetes allows."""
 POD_GRACE_SECONDS = 60
@@ -44,13 +46,6 @@ _RESTRICTED: Manifest = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
-}
-_POD_SECURITY: Manifest = {
-    "runAsNonRoot": True,
-    "runAsUser": SANDBOX_UID,
-    "runAsGroup": SANDBOX_UID,
-    "fsGroup": SANDBOX_UID,
-    "seccompProfile": {"type": "RuntimeDefault"},
 }
 
 
@@ -166,11 +161,20 @@ def run_pod(run: Mapping[str, Any], run_spec: AgentRunSpec, agent: AgentSpec, se
             },
             "ownerReferences": [_owner("AgentRun", metadata)],
         },
-        "spec": _pod_spec(run_spec, agent, settings),
+        "spec": _pod_spec(run_spec, agent, settings, user=_user_of(metadata["uid"])),
     }
 
 
-def _pod_spec(run: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings) -> Manifest:
+def _user_of(run_uid: str) -> int:
+    """Return the first of the run's two user ids; the second is the sidecar's.
+
+    Each has its own: the kernel counts processes by user over the whole node, so that one sandbox's limit
+    (RLIMIT_NPROC) would else be used up by another's.
+    """
+    return FIRST_USER + 2 * (int(sha256(run_uid.encode()).hexdigest(), 16) % USER_PAIRS)
+
+
+def _pod_spec(run: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings, *, user: int) -> Manifest:
     return {
         "serviceAccountName": names.agent_child(run.agent),
         "automountServiceAccountToken": False,
@@ -181,19 +185,25 @@ def _pod_spec(run: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings) ->
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": ["127.0.0.1"]},
         "hostAliases": [{"ip": settings.gateway_address, "hostnames": [names.GATEWAY_HOST]}],
-        "securityContext": dict(_POD_SECURITY),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": SANDBOX_GROUP,
+            "fsGroup": SANDBOX_GROUP,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         **({"runtimeClassName": agent.sandbox.runtime_class_name} if agent.sandbox.runtime_class_name else {}),
-        **_containers(agent, settings),
+        **_containers(agent, settings, user=user),
         "volumes": [_token_volume(), _scratch_volume(agent.sandbox)],
     }
 
 
-def _containers(agent: AgentSpec, settings: SandboxSettings) -> Manifest:
+def _containers(agent: AgentSpec, settings: SandboxSettings, *, user: int) -> Manifest:
     """The harness alone, or the user's container beside the sidecar that holds the token for it."""
     if agent.runtime.container is None:
         return {"containers": [_harness(agent.sandbox, settings.harness_image)]}
     return {
-        "initContainers": [_sidecar(settings.harness_image)],
+        "initContainers": [_sidecar(settings.harness_image, user=user + 1)],
         "containers": [_users(agent.runtime.container, agent.sandbox)],
     }
 
@@ -210,7 +220,7 @@ def _harness(sandbox: Sandbox, image: str) -> Manifest:
     }
 
 
-def _sidecar(image: str) -> Manifest:
+def _sidecar(image: str, *, user: int) -> Manifest:
     """A native sidecar: it starts first, is not waited for at the end, and alone holds the token.
 
     The agent's container starts when it listens: SDKs do not all try again.
@@ -224,7 +234,7 @@ def _sidecar(image: str) -> Manifest:
         "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": ["python3.11", "-S", "-c", _SIDECAR_IS_UP]}}},
         "resources": _resources(Sandbox(cpu_millis=500, memory_mib=64, ephemeral_storage_mib=16)),
-        "securityContext": dict(_RESTRICTED),
+        "securityContext": {**_RESTRICTED, "runAsUser": user},
         "volumeMounts": [_TOKEN_MOUNT],
     }
 

@@ -84,3 +84,15 @@ def test_there_is_no_dns_and_no_secret_by_environment(spec: dict[str, Any]) -> N
     for container in (*spec.get("initContainers", ()), *spec["containers"]):
         assert "envFrom" not in container
         assert all("valueFrom" not in variable for variable in container["env"])
+
+
+def test_runs_do_not_share_a_user_nor_does_the_sidecar() -> None:
+    given = yaml.safe_load((Path(__file__).parent / "container" / "in.yaml").read_text())
+    other = {**given, "run": {**given["run"], "metadata": {**given["run"]["metadata"], "uid": "another"}}}
+    users = []
+    for case in (given, other):
+        spec = children(case)[-1]["spec"]
+        users += [spec["securityContext"]["runAsUser"], spec["initContainers"][0]["securityContext"]["runAsUser"]]
+
+    assert len(set(users)) == 4
+    assert all(1_000_000 <= user < 2**31 for user in users)
