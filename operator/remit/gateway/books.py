@@ -14,20 +14,17 @@ from remit.api.agentrun import Desired
 from remit.api.evidence import CallFacts, DecisionFacts, RunFacts
 from remit.api.names import MAX_REFUSED_CALLS
 from remit.api.reasons import CallReason, RunReason
-from remit.core.budget import Account, Amount, Exhausted, Purpose, release, reserve, settle
+from remit.core.budget import Account, Amount, Exhausted, Purpose, reserve
 from remit.core.digest import canonical, sha256_hex
 from remit.core.evidence import (
     Chain,
-    OutcomeStatus,
     Spot,
     bundle_entry,
     denial_entry,
     intent_entry,
-    outcome_entry,
-    run_end_entry,
     shown,
 )
-from remit.core.idempotency import InFlight, KeyReused, Replay, Run, Unknown, only_reads, verdict
+from remit.core.idempotency import InFlight, KeyReused, Replay, Run, Unknown, verdict
 from remit.core.prepare import CompiledBundle
 from remit.core.pricing import affordable_output_tokens, hold_of_model, hold_of_tool
 from remit.gateway.call import Call, Caller, Refused
@@ -46,26 +43,11 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """How a run ends."""
+class Contended:
+    """There is budget, but other calls of the run hold it now."""
 
-    reason: RunReason
-    message: str
-    result: bytes = b""
-    partial: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of one held call."""
-
-    state: str
-    """done, failed or unknown."""
-    status: OutcomeStatus
-    reason: str
-    spent: Amount
-    answer: bytes = b""
-    result_digest: str = ""
+    refused: Refused
+    """What to say when nothing of it comes back."""
 
 
 def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
@@ -128,7 +110,7 @@ def refuse(tx: LedgerTransaction, call: Call, refused: Refused, now: float) -> R
     return record
 
 
-def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Replay | InFlight:
+def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Contended | Replay | InFlight:
     """Reserve the worst case and record the intent, all or nothing; or say why not."""
     if call.caller is None:
         raise LookupError("only an identified call is held")
@@ -139,12 +121,12 @@ def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Repl
     known = known_call(tx, call)
     if known is not None:
         return known
-    amount, max_tokens = worst_case(call, record)
-    if amount is None:
-        return exhausted(Exhausted("tokens or cost_micro_usd", 0, 0, 0, 0))
-    account = reserve(record.account, call.caller.limits, amount, purpose=purpose_of(call), now=now)
-    if isinstance(account, Exhausted):
-        return exhausted(account)
+    reserved = reserve_worst_case(call, record.account, now)
+    if isinstance(reserved, Refused):
+        alone = replace(record.account, held=NOTHING)
+        affordable = not isinstance(reserve_worst_case(call, alone, now), Refused)
+        return Contended(reserved) if affordable else reserved
+    account, amount, max_tokens = reserved
     intent = intent_record(call, record, amount)
     body = intent_entry(spot(record, call.caller.facts, now), call_facts(call), decision_facts(call), amount)
     record = advanced(
@@ -203,7 +185,18 @@ def out_of_turn(call: Call, record: RunRecord) -> Refused | None:
     return None
 
 
-def worst_case(call: Call, record: RunRecord) -> tuple[Amount | None, int]:
+def reserve_worst_case(call: Call, account: Account, now: float) -> tuple[Account, Amount, int] | Refused:
+    """Return the account with the call's worst case held, the amount, and the output tokens that it is cut to."""
+    if call.caller is None:
+        raise LookupError("only an identified call is held")
+    amount, max_tokens = worst_case(call, account)
+    if amount is None:
+        return exhausted(Exhausted("tokens or cost_micro_usd", 0, 0, 0, 0))
+    after = reserve(account, call.caller.limits, amount, purpose=purpose_of(call), now=now)
+    return exhausted(after) if isinstance(after, Exhausted) else (after, amount, max_tokens)
+
+
+def worst_case(call: Call, account: Account) -> tuple[Amount | None, int]:
     """Return the most that the call can spend, and the output tokens that it is cut to; None: not affordable."""
     tool, caller = call.current, call.caller
     if tool.tool is not None:
@@ -213,7 +206,7 @@ def worst_case(call: Call, record: RunRecord) -> tuple[Amount | None, int]:
     model, choices = tool.model, call.choices
     asked = min(call.asked_tokens, caller.pinned.bundle.agent.spec.model.max_output_tokens)
     granted = affordable_output_tokens(
-        record.account,
+        account,
         caller.limits,
         model,
         body_bytes=call.body_bytes,
@@ -230,95 +223,6 @@ def exhausted(what: Exhausted) -> Refused:
     """Say which budget is used up."""
     figures = f" of {what.limit}: {what.spent} spent, {what.held} held, {what.asked} asked" if what.limit else ""
     return Refused(CallReason.BUDGET_EXHAUSTED, f"the run's budget is used up: {what.dimension}{figures}")
-
-
-def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
-    """Record the outcome of a held intent and settle its hold; None for a run whose end settled it."""
-    record = tx.run(intent.run_uid)
-    if record is None or record.ended:
-        return None
-    held = Amount(**intent.hold)
-    if settlement.spent == NOTHING and settlement.state == "failed":
-        account = release(record.account, held)
-    else:
-        account = settle(record.account, held, settlement.spent)
-    call: CallFacts = msgspec.json.decode(intent.facts)
-    body = outcome_entry(
-        spot(record, msgspec.json.decode(record.facts), now),
-        call,
-        intent=intent.intent_sequence,
-        status=settlement.status,
-        reason=settlement.reason,
-        spent=settlement.spent,
-        overrun=settlement.spent.minus(held),
-        result_digest=settlement.result_digest,
-    )
-    record = advanced(tx, record, body, account=account)
-    if settlement.state == "unknown" and not record.outcome_reason:
-        record = replace(record, outcome_reason=RunReason.OUTCOME_UNKNOWN, outcome_message=unknown_message(call))
-    tx.put_call(replace(intent, state=settlement.state, answer=settlement.answer))
-    tx.put_run(record)
-    return record
-
-
-def unknown_message(call: CallFacts) -> str:
-    """Name the call whose answer was lost."""
-    return (
-        f"the answer to {call['grant']}/{call['tool']} (call {call['id']}, idempotency key "
-        f"{call['idempotencyKey']}) was lost: it may have been acted on; see to it before a new attempt"
-    )
-
-
-def lost(record: CallRecord) -> Settlement:
-    """Return the settlement of a call whose process died, or that its run's end cut off."""
-    if only_reads("model" if record.kind == "model" else "tool", record.risk):
-        return Settlement("failed", "error", CallReason.OUTCOME_UNKNOWN, Amount(**record.hold))
-    return Settlement("unknown", "unknown", CallReason.OUTCOME_UNKNOWN, Amount(**record.hold))
-
-
-def settle_orphan(tx: LedgerTransaction, key: str, now: float) -> RunRecord | None:
-    """Settle one call that nobody waits for any more."""
-    intent = tx.call(key)
-    if intent is None or intent.state != "held":
-        return None
-    return settle_call(tx, intent, lost(intent), now)
-
-
-def settle_again(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
-    """Settle after an attempt that failed: its own outcome, should it be there after all, is not written twice."""
-    known = tx.call(intent.key)
-    if known is None or known.state != "held" or known.intent_sequence != intent.intent_sequence:
-        return tx.run(intent.run_uid)
-    return settle_call(tx, intent, settlement, now)
-
-
-def settle_lost_calls(tx: LedgerTransaction, run_uid: str, now: float) -> RunRecord | None:
-    """Settle whatever a dead process left open."""
-    for intent in tx.open_calls(run_uid):
-        settle_call(tx, intent, lost(intent), now)
-    return tx.run(run_uid)
-
-
-def close_run(tx: LedgerTransaction, uid: str, closing: Closing, now: float) -> RunRecord | None:
-    """Write the run-end entry, the run's last. What ended it first stands; None for a run without a record."""
-    record = settle_lost_calls(tx, uid, now)
-    if record is None or record.ended:
-        return record
-    if not record.outcome_reason:
-        record = replace(record, outcome_reason=closing.reason, outcome_message=closing.message)
-    if record.outcome_reason == closing.reason:
-        record = replace(record, result=closing.result)
-    record = replace(record, partial=closing.partial or record.partial)
-    body = run_end_entry(
-        spot(record, msgspec.json.decode(record.facts), now),
-        reason=record.outcome_reason,
-        spent=record.account.spent,
-        overrun=record.account.overrun,
-        result_digest=sha256_hex(record.result) if record.result else "",
-    )
-    record = advanced(tx, record, body, ended=True)
-    tx.put_run(record)
-    return record
 
 
 def intent_record(call: Call, record: RunRecord, amount: Amount) -> CallRecord:

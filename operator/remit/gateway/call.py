@@ -169,6 +169,8 @@ class Call:
     record: RunRecord | None = None
     cut: Refused | None = None
     """Set when authority went while the call was under way."""
+    place: int = 0
+    """Its place in the order of arrival."""
     task: asyncio.Task[Any] | None = None
     """While the call is at its upstream: what a cut interrupts."""
     done: asyncio.Event = field(default_factory=asyncio.Event)

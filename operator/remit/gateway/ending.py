@@ -14,11 +14,11 @@ import structlog
 from remit.adapters.telemetry import Metrics
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.gateway.authority import Authority
-from remit.gateway.books import Closing, close_run
 from remit.gateway.call import Refused
 from remit.gateway.flights import Flights
 from remit.gateway.memory import Memory
 from remit.gateway.settings import SETTLE_SECONDS
+from remit.gateway.settlements import Closing, close_run
 from remit.gateway.status import StatusWriter, final_status
 from remit.gateway.store import RUN, Kind, Stored
 from remit.ports import Clock, Ledger, LedgerUnavailableError, RunRecord
@@ -104,6 +104,7 @@ class Endings:
             return
         checkpoint = await self._ledger.checkpoint()
         own_end = (stored.get("status") or {}).get("reason") not in CONTROLLERS
+        own_end = own_end or record.outcome_reason == RunReason.OUTCOME_UNKNOWN
         status = final_status(record, checkpoint, own_end=own_end)
         self._status.put(RUN, record.namespace, record.name, record.uid, status)
 

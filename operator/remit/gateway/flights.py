@@ -56,6 +56,7 @@ class Flights:
         """Begin with none."""
         self._by_run: dict[str, set[Call]] = {}
         self._by_key: dict[str, Call] = {}
+        self._places = 0
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -63,6 +64,8 @@ class Flights:
 
     def enter(self, call: Call) -> None:
         """Register an identified call."""
+        self._places += 1
+        call.place = self._places
         self._by_run.setdefault(call.run.uid, set()).add(call)
 
     def leave(self, call: Call) -> None:
@@ -81,6 +84,17 @@ class Flights:
         """Take the call's key for it; return the call that has it already."""
         holder = self._by_key.setdefault(call.key, call)
         return None if holder is call else holder
+
+    async def one_less(self, call: Call) -> bool:
+        """Wait until another call of the same run, one that came before, is over; False when there is none."""
+        before = [each for each in self._by_run.get(call.run.uid, ()) if each.place < call.place]
+        if not before:
+            return False
+        waiting = [asyncio.ensure_future(each.done.wait()) for each in before]
+        _, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in others:
+            waiter.cancel()
+        return True
 
     def recheck(self, objection: Callable[[Call], Refused | None]) -> None:
         """Cut every call that is objected to now."""

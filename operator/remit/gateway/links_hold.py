@@ -11,12 +11,14 @@ from remit.core.budget import Amount, word
 from remit.core.digest import sha256_hex
 from remit.core.idempotency import InFlight, Replay
 from remit.core.pricing import spent_of_model
-from remit.gateway import books
-from remit.gateway.books import NOTHING, Closing, Settlement
+from remit.gateway import books, settlements
+from remit.gateway.books import NOTHING, Contended
 from remit.gateway.call import Answered, Call, Refused
 from remit.gateway.credentials import UNUSABLE
 from remit.gateway.gate import Gate
 from remit.gateway.memory import asked_bytes
+from remit.gateway.settings import MODEL_TIMEOUT_SECONDS
+from remit.gateway.settlements import Closing, Settlement, settle_again, settle_call
 from remit.gateway.status import usage_status
 from remit.gateway.store import RUN
 from remit.ports import LedgerTransaction, LedgerUnavailableError, RunRecord
@@ -38,6 +40,8 @@ async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
         return call.cut
     now = gate.clock.now()
     held = await gate.ledger.transact(lambda tx: books.hold(tx, call, now))
+    if isinstance(held, Contended):
+        return await hold_and_intend(gate, call) if await gate.flights.one_less(call) else held.refused
     if isinstance(held, Refused):
         return held
     if isinstance(held, Replay):
@@ -46,13 +50,15 @@ async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
         return await settle_orphan(gate, call)
     call.intent, call.max_tokens, call.record = held.intent, held.max_tokens, held.record
     gate.memory.note_record(held.record)
+    if call.hand_over:
+        grace(gate, call, MODEL_TIMEOUT_SECONDS)
     return None
 
 
 async def settle_orphan(gate: Gate, call: Call) -> Refused | Answered | None:
     """Settle what nobody here is waiting for any more: an intent whose outcome could not be recorded."""
     key, now = call.key, gate.clock.now()
-    record = await gate.ledger.transact(lambda tx: books.settle_orphan(tx, key, now))
+    record = await gate.ledger.transact(lambda tx: settlements.settle_orphan(tx, key, now))
     if record is not None and record.outcome_reason == RunReason.OUTCOME_UNKNOWN:
         gate.endings.end_soon(record.uid, Closing(RunReason.OUTCOME_UNKNOWN, record.outcome_message))
         return LOST
@@ -65,23 +71,30 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
         raise LookupError("there is no outcome of an intent to settle")
     intent, settlement, now = call.intent, settlement_of(call, call.answered), gate.clock.now()
     try:
-        record = await gate.ledger.transact(lambda tx: books.settle_call(tx, intent, settlement, now))
+        record = await gate.ledger.transact(lambda tx: settle_call(tx, intent, settlement, now))
     except LedgerUnavailableError:
-        record = await at_last(gate, lambda tx: books.settle_again(tx, intent, settlement, now))
+        record = await at_last(gate, lambda tx: settle_again(tx, intent, settlement, now))
     if record is None:
         return LOST
     note(gate, call, record)
-    remembered = gate.memory.known(call.run.uid)
-    if remembered is not None and call.answered.tool_calls:
-        remembered.note_asked(call.answered.tool_calls)
-    if settlement.state == "failed":
-        not_written(gate, call)
+    remember_outcome(gate, call, call.answered, settlement)
     if settlement.state == "unknown":
         gate.endings.end_soon(record.uid, Closing(RunReason.OUTCOME_UNKNOWN, record.outcome_message))
         return Refused(CallReason.OUTCOME_UNKNOWN, record.outcome_message)
     if call.answered.status == "error" and not call.answered.body:
         return Refused(call.answered.reason, call.answered.message)
     return None
+
+
+def remember_outcome(gate: Gate, call: Call, answered: Answered, settlement: Settlement) -> None:
+    """Remember what later calls of the run depend on."""
+    remembered = gate.memory.known(call.run.uid)
+    if remembered is not None and answered.tool_calls:
+        remembered.note_asked(answered.tool_calls)
+    if settlement.state == "failed":
+        not_written(gate, call)
+    if call.hand_over:
+        grace(gate, call, 0)
 
 
 async def at_last(gate: Gate, work: Callable[[LedgerTransaction], RunRecord | None]) -> RunRecord | None:
@@ -114,6 +127,13 @@ async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused |
             note(gate, call, record)
         await after_refusal(gate, call, end, record)
     return end
+
+
+def grace(gate: Gate, call: Call, more_seconds: float) -> None:
+    """Let the grace of a run that hands over begin when its hand-over call is answered."""
+    remembered = gate.memory.known(call.run.uid)
+    if remembered is not None and remembered.exhausted_at is not None:
+        remembered.exhausted_at = gate.clock.monotonic() + more_seconds
 
 
 def not_written(gate: Gate, call: Call) -> None:

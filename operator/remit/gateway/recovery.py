@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from remit.api.reasons import RunReason
-from remit.gateway.books import Closing, settle_lost_calls
 from remit.gateway.ending import Endings
+from remit.gateway.settlements import Closing, settle_lost_calls
 from remit.ports import Clock, Ledger
 
 log = structlog.get_logger()

@@ -20,12 +20,13 @@ from remit.api.wire import (
 from remit.core.budget import word
 from remit.core.digest import canonical
 from remit.core.engines import InvalidSchemaError
-from remit.gateway.books import Closing, open_run, take_step
+from remit.gateway.books import open_run, over, take_step
 from remit.gateway.call import Caller, Refused
 from remit.gateway.gate import Gate
 from remit.gateway.jsontext import MalformedError, parse_object
 from remit.gateway.memory import Remembered
 from remit.gateway.settings import SETTLE_SECONDS
+from remit.gateway.settlements import Closing
 from remit.gateway.web import Answer, RefusedError, Request, encode, malformed
 from remit.ports import RunRecord
 
@@ -72,6 +73,8 @@ async def begin_step(gate: Gate, request: Request) -> Answer:
     now = gate.clock.now()
     record = await gate.ledger.transact(lambda tx: take_step(tx, caller, body.step, now))
     gate.memory.note_record(record)
+    if (refused := over(record)) is not None:
+        raise RefusedError(refused)
     answer: StepAnswer = {
         "desired": "Running" if caller.run.spec.desired is Desired.RUNNING else "Stopped",
         "budget": budget_of(gate, caller, remembered),

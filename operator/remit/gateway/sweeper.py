@@ -8,11 +8,11 @@ from typing import Final
 from remit.api.reasons import RunReason
 from remit.core.prepare import CompiledBundle
 from remit.gateway.authority import Authority
-from remit.gateway.books import Closing
 from remit.gateway.callers import limits_for, run_of
 from remit.gateway.ending import Endings
 from remit.gateway.memory import Memory, Remembered
 from remit.gateway.settings import GRACE_SECONDS
+from remit.gateway.settlements import Closing
 from remit.gateway.store import RUN
 from remit.ports import Clock
 

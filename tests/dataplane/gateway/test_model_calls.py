@@ -1,5 +1,6 @@
 """Model calls through a gateway: OpenAI and Anthropic, whole and streamed, each paid for before and settled after."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -271,3 +272,10 @@ async def test_a_soft_limit_is_told_to_the_agent_and_once_to_the_status() -> Non
 
 async def _status(world: Served) -> Any:
     return world.cluster.status_of("AgentRun", "run-1")
+
+
+async def test_calls_at_once_wait_for_each_others_holds_and_exhaust_nothing() -> None:
+    async with governed(a_policy(tokens=400, handoffPercent=1)) as (world, _):
+        answers = await asyncio.gather(*(world.post(CHAT, a_chat(max_tokens=100)) for _ in range(6)))
+        assert [status for status, _, _ in answers] == [200] * 6
+        assert (await spent(world))["tokens"] == 90
