@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from remit.cluster import Cluster
+from remit.cluster import Cluster, machine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages() -> None:
+    """Install what clusters and their tests need, before a test looks at the machine."""
+    machine.require((*machine.TO_RUN, *machine.FOR_INTERNET), print)
 
 
 @pytest.fixture(scope="session")
