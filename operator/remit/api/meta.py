@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -72,6 +73,15 @@ def _real_moment(text: str) -> str:
     return text
 
 
+def _real_address(url: str) -> str:
+    """Every reader of the URL must find the same host and port, or none of them any."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    if not host or parts.port == 0 or parts.netloc.lower() not in {host, f"{host}:{parts.port}"}:
+        raise ValueError("must have a host, and a port from 1 to 65535 if any")
+    return url
+
+
 AgentName = Annotated[str, Field(min_length=1, max_length=50, pattern=DNS_LABEL)]
 """Agents are at most 50 characters, so that the names of their children fit into a label."""
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
@@ -81,7 +91,11 @@ ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-
 Purpose = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4096)]
 Message = Annotated[str, Field(min_length=1, max_length=512)]
-HttpUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+(/[!$-;=@-~]*)?$")]
+HttpUrl = Annotated[
+    str,
+    Field(min_length=8, max_length=512, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+(/[!$-;=@-~]*)?$"),
+    AfterValidator(_real_address),
+]
 """A URL without user info, query and fragment: none of them is the grant's business."""
 Timestamp = Annotated[
     str,

@@ -174,17 +174,25 @@ def decide(call: CallInput, pinned: CompiledBundle, live: CompiledBundle | Refus
     current = live.tools.get((call.grant, call.tool))
     if current is None:
         return deny(CallReason.REVOKED, f"{call.grant}/{call.tool} is no longer granted")
-    if _destination(admitted) != _destination(current):
-        return deny(
-            CallReason.REVOKED,
-            f"ToolGrant {call.grant} has another upstream since this run was admitted",
-        )
+    if (other := _is_another(call, pinned, live)) is not None:
+        return deny(CallReason.REVOKED, other)
     variables = variables_of(call, pinned, admitted)
     said = _judge(View(call, pinned, admitted, variables))
     if said.effect is Effect.DENY or live.digest == pinned.digest:
         return said
     says = _judge(View(call, live, current, variables_of(call, live, current)))
     return max((said, says), key=_strength)
+
+
+def _is_another(call: CallInput, pinned: CompiledBundle, live: CompiledBundle) -> str | None:
+    """Say what has the name of what was admitted, and is something else."""
+    agent = pinned.bundle.agent.ref
+    if live.bundle.agent.ref.uid != agent.uid:
+        return f"Agent {agent.name} was deleted; the one of that name now is another"
+    place = call.grant, call.tool
+    if _destination(pinned.tools[place]) != _destination(live.tools[place]):
+        return f"ToolGrant {call.grant} has another upstream since this run was admitted"
+    return None
 
 
 def _judge(view: View) -> Decision:

@@ -13,7 +13,8 @@ _MIN_SECRET_CHARACTERS = 4
 
 def without_secrets(value: Any, secrets: Iterable[str]) -> Any:
     """Return a JSON value with every secret cut out of its texts and names, plain or in base64."""
-    forms = [form for secret in secrets for form in _forms(secret)]
+    # the longest first: cutting a short secret out of a longer one would leave the rest of it standing
+    forms = sorted((form for secret in secrets for form in _forms(secret)), key=len, reverse=True)
     return _cleaned(value, forms) if forms else value
 
 

@@ -69,7 +69,7 @@ def check_schema(schema: Mapping[str, Any]) -> SchemaBounds:
         raise InvalidSchemaError("is not JSON, or is nested too deep") from error
     if size > MAX_SCHEMA_BYTES:
         raise InvalidSchemaError(f"is larger than {MAX_SCHEMA_BYTES} bytes")
-    if schema.get("$schema", DIALECT).rstrip("#") != DIALECT:
+    if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
         raise InvalidSchemaError(f"$schema: only {DIALECT} is known")
     graph = _graph_of(schema)
     _require_progress(graph)

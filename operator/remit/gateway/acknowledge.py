@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import structlog
 from pydantic import ValidationError
 
 from remit.api.agent import AgentSpec
@@ -47,6 +48,8 @@ NOBODY: Final = BundledAgent(
 """A grant or policy is judged alone: with an agent that stands for none."""
 
 Verdict = tuple[ObjectReason, str]
+
+log = structlog.get_logger()
 
 
 class Acknowledger:
@@ -93,7 +96,7 @@ class Acknowledger:
         stored = self._authority.store.get(kind, *key)
         if stored is None or stored["metadata"].get("deletionTimestamp"):
             return
-        reason, message = await self._verdict(kind, stored)
+        reason, message = await self._guarded_verdict(kind, stored)
         enforced = {
             "generation": stored["metadata"].get("generation", 0),
             "reason": str(reason),
@@ -101,6 +104,14 @@ class Acknowledger:
         }
         if (stored.get("status") or {}).get("enforced") != enforced:
             self._status.put(kind, *key, stored["metadata"]["uid"], {"enforced": enforced})
+
+    async def _guarded_verdict(self, kind: Kind, stored: Stored) -> Verdict:
+        try:
+            return await self._verdict(kind, stored)
+        except Exception as error:  # noqa: BLE001 - one tenant's object is refused, and ends nobody's process
+            name = stored["metadata"]["name"]
+            log.error("object cannot be judged", kind=kind.name, name=name, error=type(error).__name__)  # noqa: TRY400 - an exception's text may hold contents
+            return ObjectReason.INVALID_SPEC, "cannot be compiled; the gateway's log says where"
 
     async def _verdict(self, kind: Kind, stored: Stored) -> Verdict:
         judged = judge(kind, stored, self._authority.engines, self._authority.install_namespace)

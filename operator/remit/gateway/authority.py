@@ -128,7 +128,10 @@ class Authority:
             return _no_bundle(revision, "is not there")
         if digest_of(stored.get("data")) != digest:
             return _no_bundle(revision, "does not hold the bundle that its digest names")
-        compiled = load_bundle(stored["data"], rules=self.engines.rules, schemas=self.engines.schemas)
+        compiled = self._guarded(
+            lambda: load_bundle(stored["data"], rules=self.engines.rules, schemas=self.engines.schemas),
+            ("ControllerRevision", revision.get("name", "")),
+        )
         if len(self._pinned) >= MAX_COMPILED:
             self._pinned.clear()
         self._pinned[digest] = compiled
@@ -142,15 +145,26 @@ class Authority:
         if namespace != self.install_namespace:
             policies += self.store.within(POLICY, self.install_namespace)
         home = self.store.get(NAMESPACE, "", namespace) or {"metadata": {}}
-        return compile_live(
-            stored,
-            self.store.within(GRANT, namespace),
-            policies,
-            namespace_labels=home["metadata"].get("labels") or {},
-            install_namespace=self.install_namespace,
-            rules=self.engines.rules,
-            schemas=self.engines.schemas,
+        return self._guarded(
+            lambda: compile_live(
+                stored,
+                self.store.within(GRANT, namespace),
+                policies,
+                namespace_labels=home["metadata"].get("labels") or {},
+                install_namespace=self.install_namespace,
+                rules=self.engines.rules,
+                schemas=self.engines.schemas,
+            ),
+            ("Agent", agent),
         )
+
+    @staticmethod
+    def _guarded(compiling: Callable[[], Compiled], blamed: tuple[str, str]) -> Compiled:
+        try:
+            return compiling()
+        except Exception as error:  # noqa: BLE001 - one tenant's objects refuse its own calls, never end everyone's process
+            log.error("bundle does not compile", kind=blamed[0], name=blamed[1], error=type(error).__name__)  # noqa: TRY400 - an exception's text may hold contents
+            return Refusal(ObjectReason.INVALID_SPEC, "cannot be compiled; the gateway's log says where", *blamed)
 
     async def _watch_for_ever(self, kind: Kind) -> None:
         pause = FIRST_PAUSE_SECONDS

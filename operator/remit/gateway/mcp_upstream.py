@@ -115,7 +115,7 @@ def _is_ours(message: dict[str, Any]) -> bool:
 
 def _told_error(status: int, error: dict[str, Any], secrets: tuple[str, ...]) -> AnswerFault:
     code = error.get("code")
-    text = without_secrets(str(error.get("message", ""))[:MAX_SHOWN_CHARACTERS], secrets)
+    text = without_secrets(str(error.get("message", "")), secrets)[:MAX_SHOWN_CHARACTERS]
     settled = code != INTERNAL_ERROR and status not in SERVER_ERRORS
     return AnswerFault(CallReason.UPSTREAM_ERROR, f"the upstream says: {text}", settled=settled)
 

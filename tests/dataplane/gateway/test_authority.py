@@ -15,6 +15,14 @@ from tests.support.polling import eventually_async
 from remit.gateway.settings import Settings
 
 Change = Callable[[FakeCluster], Any]
+
+
+def made_anew(cluster: FakeCluster, kind: str, name: str) -> None:
+    old = cluster.named(kind, name)
+    cluster.remove(kind, name)
+    cluster.put(old | {"metadata": old["metadata"] | {"uid": "another"}})
+
+
 TAKEN_BACK: dict[str, tuple[Change, str]] = {
     "grant suspended": (lambda c: c.change("ToolGrant", "bank", suspended=True), "GrantSuspended"),
     "grant expired": (lambda c: c.change("ToolGrant", "bank", notAfter="2020-01-01T00:00:00Z"), "GrantExpired"),
@@ -27,6 +35,7 @@ TAKEN_BACK: dict[str, tuple[Change, str]] = {
     ),
     "agent suspended": (lambda c: c.change("Agent", "clerk", lifecycle="Suspended"), "Revoked"),
     "agent deleted": (lambda c: c.remove("Agent", "clerk"), "Revoked"),
+    "agent made anew under its name": (lambda c: made_anew(c, "Agent", "clerk"), "Revoked"),
     "policy deleted": (lambda c: c.remove("Policy", "rules"), "Revoked"),
     "policy that denies": (lambda c: c.change("Policy", "rules", rules=[a_rule("no", "Deny")]), "PolicyDenied"),
     "policy that does not compile": (

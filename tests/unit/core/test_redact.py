@@ -31,3 +31,8 @@ def test_a_secret_is_cut_out_wherever_it_stands(value: Any) -> None:
 def test_what_holds_no_secret_stays_as_it_is(secrets: list[str]) -> None:
     value = {"a": [1, None, True, 1.5, "ab text"]}
     assert without_secrets(value, secrets) == value
+
+
+@pytest.mark.parametrize("secrets", [["planted", SECRET], [SECRET, "planted"]])
+def test_a_secret_that_begins_another_leaves_nothing_of_it(secrets: list[str]) -> None:
+    assert without_secrets(f"key {SECRET}!", secrets) == f"key {REDACTED}!"

@@ -138,3 +138,11 @@ def test_a_write_carries_its_key_and_a_read_none() -> None:
     assert headers["MCP-Protocol-Version"] == body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"]
     assert "Idempotency-Key" not in call_headers("credit", "")
     assert "remit.dev/idempotency-key" not in json.loads(call_body("credit", {}, ""))["params"]["_meta"]
+
+
+@pytest.mark.parametrize("padding", range(280, 301, 4))
+def test_no_part_of_a_secret_stands_at_the_end_of_what_is_shown(padding: int) -> None:
+    error = {"code": -32000, "message": "x" * padding + SECRET}
+    outcome = parse_answer(200, JSON, response(error=error), secrets=(SECRET,))
+    assert isinstance(outcome, AnswerFault)
+    assert "plant" not in outcome.message
