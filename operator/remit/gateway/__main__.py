@@ -31,8 +31,8 @@ WATCH_SECONDS = 5
 """How often a watch is renewed: that is how a quiet one proves that it lives, well within the bound of 10 s."""
 
 
-SWITCH_SECONDS = 0.0005
-"""How long the event loop and the ledger's thread may keep the interpreter from each other: a commit is 0.3 ms."""
+SWITCH_SECONDS = 0.002
+"""How long the event loop and the ledger's thread may keep the interpreter from each other; shorter costs more CPU."""
 COLLECT_AFTER = 20_000
 """A call makes hundreds of objects and next to no cycle: looking for one every 700 objects costs a tenth of all CPU."""
 
