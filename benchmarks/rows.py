@@ -130,8 +130,12 @@ def rounded(value: float | None) -> float | None:
 
 
 def merged(old: Iterable[Row], new: Sequence[Row]) -> list[Row]:
-    """Return the old rows with the new ones in the place of those of the same name, in the order of names."""
-    rows = {row["name"]: row for row in [*old, *new]}
+    """Return the old rows with the new ones in the place of those of the same name, in the order of names.
+
+    A row that was not measured takes no measured one's place: that one says itself which commit it is of.
+    """
+    rows = {row["name"]: row for row in old}
+    rows |= {row["name"]: row for row in new if row["ok"] is not None or row["name"] not in rows}
     return [rows[name] for name in sorted(rows)]
 
 

@@ -94,6 +94,12 @@ def test_new_rows_take_the_place_of_old_ones_of_their_name() -> None:
     assert [(row["name"], row["commit"]) for row in merged(old, new)] == [("a", "new"), ("b", "old"), ("c", "new")]
 
 
+def test_what_was_not_measured_takes_no_measured_rows_place() -> None:
+    measured, unmeasured = row_of(a_comparison(), "old"), row_of(a_comparison(ours=()), "new")
+    assert merged([measured], [unmeasured]) == [measured]
+    assert merged([], [unmeasured]) == [unmeasured]
+
+
 def test_stored_rows_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "results" / "latest.json"
     store(path, [row_of(a_comparison(name="a"), COMMIT)])
