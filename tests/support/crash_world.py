@@ -82,6 +82,7 @@ class CrashWorld:
     model: Server
     directory: Path
     trials: int = 0
+    kills: int = 0
     spawning: Any = field(default_factory=forkserver)
 
     def trial(self, crash_at: str) -> Ended:
@@ -185,6 +186,7 @@ class Keeper:
             return
         assert self.process.exitcode == -signal.SIGKILL, f"the gateway ended by itself: {self.process.exitcode}"
         self.crashed = True
+        self.world.kills += 1
         self.start("")
         self.process.join()
 
