@@ -84,6 +84,17 @@ class KubernetesCluster:
                 return objects, str(page["metadata"].get("resourceVersion", ""))
             query["continue"] = further
 
+    async def served_kinds(self, api_version: str) -> frozenset[str]:
+        """Return the kinds that are served at this version; none when the version is not."""
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        try:
+            found = await self._request("GET", root)
+        except ClusterError as error:
+            if error.code == NOT_FOUND:
+                return frozenset()
+            raise
+        return frozenset(str(resource["kind"]) for resource in found.get("resources") or ())
+
     async def apply(self, manifest: Mapping[str, Any], manager: str) -> Object:
         """Server-side apply, forced; returns the object as stored."""
         return await self._apply(manifest, manager, "")

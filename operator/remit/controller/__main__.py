@@ -51,6 +51,7 @@ async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | N
         ]
         log.info("started", server=access.server, harness_image=settings.harness_image)
         try:
+            await until_served(cluster)
             await kopf.operator(
                 registry=registry,
                 settings=handlers.settings(),
@@ -63,6 +64,24 @@ async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | N
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await runner.cleanup()
+
+
+async def until_served(cluster: KubernetesCluster) -> None:
+    """Wait for the kinds: kopf looks for them once, and would never watch those that are installed later."""
+    while True:
+        try:
+            absent = [
+                watched.kind
+                for watched in WATCHED
+                if watched.kind not in await cluster.served_kinds(watched.api_version)
+            ]
+        except ClusterError as error:
+            log.warning("the apiserver does not answer yet", why=str(error)[:500])
+        else:
+            if not absent:
+                return
+            log.warning("waiting for kinds: are the CRDs installed?", kinds=absent)
+        await asyncio.sleep(1)
 
 
 async def resync(controller: Controller, cluster: KubernetesCluster) -> None:

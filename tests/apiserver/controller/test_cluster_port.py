@@ -59,6 +59,10 @@ class TestKubernetesCluster(ClusterContract):
 
         assert refused.value.code == 401
 
+    async def test_what_is_served_is_known(self, port: KubernetesCluster) -> None:
+        assert await port.served_kinds("remit.dev/v1alpha1") >= {"Agent", "ToolGrant", "Policy", "AgentRun"}
+        assert await port.served_kinds("remit.dev/v9") == frozenset()
+
     async def test_an_apiserver_that_is_away_is_unreachable(self) -> None:
         async with KubernetesCluster(Access("http://127.0.0.1:9")) as cluster:
             with pytest.raises(ClusterError) as refused:

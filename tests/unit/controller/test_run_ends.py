@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tests.support.controlled import AGENT, POD, RUN, Controlled
+from tests.support.fake_cluster import CrashedError, CrashPlan
 from tests.support.objects import NAMESPACE, a_grant, a_run, an_agent
 from tests.support.started import ended, started
 
@@ -139,3 +140,38 @@ async def test_a_pod_that_is_gone_fails_the_run() -> None:
 
     assert team.status()["reason"] == "Failed"
     assert "the pod is gone" in team.condition(RUN, "Ready")["message"]
+
+
+async def test_a_deletion_that_no_watch_told_of_is_found_by_listing() -> None:
+    team = await started()
+    team.cluster.listeners.clear()
+    team.cluster.remove(AGENT)
+    await team.settle()
+    assert team.status()["reason"] == "Running"
+
+    team.controller.take("Agent", await team.cluster.list("remit.dev/v1alpha1", "Agent", ""), team.cluster.version)
+    await team.settle()
+
+    assert team.status()["reason"] == "Revoked"
+
+
+async def test_a_pod_is_deleted_once() -> None:
+    team = await started()
+    await team.change(RUN, desired="Terminated")
+
+    assert [write for write in team.cluster.writes if write.startswith("delete Pod")] == ["delete Pod dispute-1-1"]
+
+
+async def test_a_pod_of_a_finished_run_that_a_crash_left_is_deleted() -> None:
+    team = await started()
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 3)
+    with pytest.raises(CrashedError):
+        await team.change(RUN, desired="Terminated")
+    assert team.status()["reason"] == "Cancelled"
+    assert team.has(POD)
+
+    team.cluster.crash = CrashPlan()
+    team.restart()
+    await team.settle()
+
+    assert not team.has(POD)

@@ -10,9 +10,11 @@ from tests.support.controlled import (
     DENY,
     POD,
     RUN,
+    SETTINGS,
     Controlled,
     a_team,
 )
+from tests.support.fake_cluster import CrashedError, CrashPlan
 from tests.support.objects import NAMESPACE, a_grant, a_policy, a_run, an_agent
 from tests.support.started import RUNNING, started
 
@@ -258,3 +260,50 @@ async def test_events_that_cannot_be_made_hold_nothing_up() -> None:
 
     assert team.status()["reason"] == "Cancelled"
     assert not team.has(POD)
+
+
+async def test_a_run_waits_for_the_revision_that_it_is_to_be_pinned_to() -> None:
+    team = await a_team()
+    name = team.status(AGENT)["revision"]["name"]
+    team.cluster.refusals["create ControllerRevision"] = ClusterError("busy", "TooManyRequests", 429)
+    await team.delete(("ControllerRevision", NAMESPACE, name))
+    await team.apply(a_run())
+    assert f"ControllerRevision {name}" in team.condition(RUN, "Ready")["message"]
+
+    team.cluster.refusals.clear()
+    await team.later(6)
+
+    assert team.status()["reason"] == "Starting"
+
+
+async def test_a_pod_of_a_crash_that_is_not_as_it_should_be_is_made_anew() -> None:
+    team = await a_team()
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 1, after=True)
+    with pytest.raises(CrashedError):
+        await team.apply(a_run())
+    old = team.cluster.objects[POD]
+    old["spec"]["containers"][0]["image"] = "remit.dev/harness:0"
+    team.cluster.crash = CrashPlan()
+    team.restart()
+    await team.settle()
+
+    assert team.status()["reason"] == "Starting"
+    assert team.status()["pod"]["uid"] != old["metadata"]["uid"]
+    assert team.cluster.objects[POD]["spec"]["containers"][0]["image"] == SETTINGS.harness_image
+
+
+async def test_a_pod_that_is_on_its_way_out_is_waited_for() -> None:
+    team = await a_team()
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 1, after=True)
+    with pytest.raises(CrashedError):
+        await team.apply(a_run())
+    old = team.cluster.objects[POD]
+    old["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+    team.cluster.crash = CrashPlan()
+    team.restart()
+    await team.settle()
+    assert "on its way out" in team.condition(RUN, "Ready")["message"]
+
+    await team.delete(POD)
+
+    assert team.status()["reason"] == "Starting"

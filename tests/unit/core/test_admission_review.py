@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.support.objects import a_grant, a_run, an_agent
 
-from remit.core.admission import Disallowed, Subject, Wait, review
+from remit.core.admission import Disallowed, Subject, Wait, agent_is_not_ready, review
 
 NOW = 1_795_000_000.0
 
@@ -74,3 +74,7 @@ def test_a_run_under_way_goes_on() -> None:
 
 def test_a_rule_that_broke_under_way_leaves_the_run_to_the_gateway() -> None:
     assert isinstance(review(a_subject(ready_agent("InvalidRule", "False"), started=LATER)), Wait)
+
+
+def test_an_agent_that_is_missing_is_another_matter_than_one_that_is_not_ready() -> None:
+    assert agent_is_not_ready(a_subject(None)) is None
