@@ -90,7 +90,13 @@ def built_peer(name: str, into: Path, say: Say) -> Path:
     cache = cache_folder(os.environ, Path.home())
     go, _ = toolchain.find_or_fetch(cache, say)
     program = into / name
-    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+    environment = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(cache / "go-build"),
+        "GOFLAGS": "-mod=mod",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
     line = [str(go), "build", "-trimpath", "-o", str(program), f"./{name}"]
     output_of(line, seconds=BUILD_SECONDS, folder=PEERS, environment=environment)
     return program
