@@ -26,6 +26,7 @@ UNAUTHENTICATED: Final = Refused(
     "the token is not one of a pod for the audience remit-gateway, or no longer",
     recorded=False,
 )
+UNREADABLE: Final = Refused(CallReason.RUN_NOT_FOUND, "the run's object cannot be read", recorded=False)
 STALE: Final = Refused(
     CallReason.AUTHORITY_STALE,
     "the gateway has no fresh view of what is granted; try again",
@@ -86,7 +87,8 @@ class Callers:
             return None
         if stored is None or stored["metadata"]["uid"] != run.uid or pod_uid_of(stored) != call.caller.pod_uid:
             return Refused(CallReason.RUN_NOT_ACTIVE, "the run is gone")
-        return not_active(run_of(stored))
+        found = run_of(stored)
+        return UNREADABLE if found is None else not_active(found)
 
     def _knows_addresses(self, pod_uid: str) -> bool:
         pod = self._authority.store.pod(pod_uid)
@@ -98,7 +100,7 @@ class Callers:
 
     def _caller(self, stored: Stored, pod_uid: str) -> Caller | Refused:
         namespace, uid = stored["metadata"]["namespace"], stored["metadata"]["uid"]
-        live = self._authority.live(namespace, stored["spec"]["agent"])
+        live = self._authority.live(namespace, (stored.get("spec") or {}).get("agent", ""))
         revision = (stored.get("status") or {}).get("revision") or {}
         pinned = self._authority.pinned(namespace, revision)
         kept = self._kept.get(uid)
@@ -142,15 +144,19 @@ def not_active(run: Run) -> Refused | None:
     return Refused(CallReason.RUN_NOT_ACTIVE, f"the run {what}: nothing more is done for it")
 
 
-def run_of(stored: Stored) -> Run:
-    """Read a run's object."""
+def run_of(stored: Stored) -> Run | None:
+    """Read a run's object; None for one that does not have its form, which admission never lets in."""
     meta, status = stored["metadata"], stored.get("status") or {}
+    try:
+        spec = AgentRunSpec.model_validate(stored.get("spec") or {})
+    except ValidationError:
+        return None
     return Run(
         namespace=meta["namespace"],
         name=meta["name"],
         uid=meta["uid"],
-        attempt=stored["spec"].get("attempt", 1),
-        spec=AgentRunSpec.model_validate(stored["spec"]),
+        attempt=spec.attempt,
+        spec=spec,
         started_at=epoch(status.get("startedAt") or meta.get("creationTimestamp", "")),
         reason=status.get("reason", RunReason.PENDING),
     )
@@ -158,10 +164,9 @@ def run_of(stored: Stored) -> Run:
 
 def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> Caller | Refused:
     """Put together who calls."""
-    try:
-        run = run_of(stored)
-    except ValidationError:
-        return Refused(CallReason.RUN_NOT_FOUND, "the run's object cannot be read", recorded=False)
+    run = run_of(stored)
+    if run is None:
+        return UNREADABLE
     refused = not_active(run)
     if refused is not None:
         return Refused(refused.reason, refused.message, recorded=False)

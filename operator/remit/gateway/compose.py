@@ -17,6 +17,7 @@ from remit.gateway.acknowledge import Acknowledger
 from remit.gateway.app import App, agent_app, control_app
 from remit.gateway.authority import Authority, Engines
 from remit.gateway.callers import Callers
+from remit.gateway.connections import CONNECTIONS_PER_PEER, bounded
 from remit.gateway.ending import Endings
 from remit.gateway.flights import Flights
 from remit.gateway.gate import Gate
@@ -31,7 +32,6 @@ from remit.ports import Clock, Cluster, Identity, Ledger, RemitError, SecretRead
 SHUTDOWN_SECONDS: Final = 10
 KEEP_ALIVE_SECONDS: Final = 75
 MAX_CONNECTIONS: Final = 4096
-MAX_HEADER_BYTES: Final = 65_536
 
 log = structlog.get_logger()
 
@@ -110,13 +110,16 @@ class Listener(uvicorn.Server):
         yield
 
 
-def listener(app: App, host: str, port: int) -> Listener:
-    """Return a server of one application: raw ASGI on httptools, nothing in between."""
+def listener(app: App, settings: Settings, port: int) -> Listener:
+    """Return a server of one application: raw ASGI on httptools, nothing in between.
+
+    Peers are told apart where the network keeps their addresses.
+    """
     config = uvicorn.Config(
         app,
-        host=host,
+        host=settings.host,
         port=port,
-        http="httptools",
+        http=bounded(CONNECTIONS_PER_PEER if settings.check_peer else MAX_CONNECTIONS),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -127,7 +130,6 @@ def listener(app: App, host: str, port: int) -> Listener:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         limit_concurrency=MAX_CONNECTIONS,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         backlog=1024,
     )
     return Listener(config)
@@ -145,8 +147,8 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
     """Run until asked to stop, or until a part fails: then the process ends, and its next start recovers."""
     gate, settings = gateway.gate, gateway.gate.settings
     await recover(gate.ledger, gate.endings, gate.clock)
-    agents = listener(agent_app(gate), settings.host, settings.agent_port)
-    control = listener(control_app(gate), settings.host, settings.control_port)
+    agents = listener(agent_app(gate), settings, settings.agent_port)
+    control = listener(control_app(gate), settings, settings.control_port)
     parts = [
         asyncio.create_task(gate.authority.watch(), name="authority"),
         asyncio.create_task(gate.acknowledger.run(), name="acknowledger"),

@@ -64,6 +64,8 @@ class Sweeper:
         if record is None or stored is None or stored["metadata"]["uid"] != record.uid:
             return None
         run = run_of(stored)
+        if run is None:
+            return None
         pinned = self._authority.pinned(run.namespace, (stored.get("status") or {}).get("revision") or {})
         if not isinstance(pinned, CompiledBundle):
             return None

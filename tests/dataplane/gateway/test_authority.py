@@ -241,3 +241,14 @@ async def test_the_floor_of_the_install_namespace_holds_in_others() -> None:
         bank.requests.clear()
         assert await refusal(world, "credit", "c9") == "PolicyDenied"
         assert not bank.calls
+
+
+async def test_a_run_that_lost_its_form_is_refused_and_harms_nobody_else() -> None:
+    async with governed() as (world, bank):
+        waiting_for(bank)
+        asking = asyncio.ensure_future(refusal(world))
+        await eventually_async(lambda: calls_of(bank), lambda calls: calls == 1)
+        world.cluster.change("AgentRun", "run-1", attempt="none")
+        assert await asking == "RunNotFound"
+        assert await eventually_async(lambda: refusal(world)) == "RunNotFound"
+        assert (await world.control("/readyz"))[0] == 200
