@@ -66,7 +66,7 @@ def given_cluster(kubeconfig: Path, registry: str) -> Stage:
     if not registry:
         raise SceneError(
             "KUBECONFIG is set, so the images must come from a registry that this cluster can pull from: build them "
-            "with images/Dockerfile.*, push them, and give --registry HOST/PATH[:TAG]"
+            "with images/Dockerfile.*, push them, and give --registry HOST/PATH[@TAG]"
         )
     path, _, tag = registry.partition("@")
     references = {image: f"{path}/remit-{image}:{tag or 'latest'}" for image in IMAGES}
