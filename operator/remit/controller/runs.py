@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from remit.api.agent import AgentSpec
 from remit.api.agentrun import AgentRunSpec, Desired
-from remit.api.names import GATEWAY_SERVICE
+from remit.api.names import GATEWAY_SERVICE, LABEL_SANDBOX
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.controller.apply import Hands
 from remit.controller.gather import RunWorld, run_world
-from remit.controller.kinds import POD, REVISION, is_under_way
+from remit.controller.kinds import NETWORK_POLICY, POD, REVISION, is_under_way
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
@@ -32,6 +32,7 @@ from remit.core.course import (
 )
 from remit.core.lifecycle import RunFacts, next_look, step
 from remit.core.moments import epoch_seconds
+from remit.core.openings import opening
 from remit.core.plan import Reference, deletion, is_in_place, is_leaving, missing, plan
 from remit.core.pods import pod_facts
 from remit.ports import Clock, Cluster
@@ -116,7 +117,17 @@ class Runs:
             return Start(waiting_for=f"waiting for {', '.join(awaited)}")
         sandbox = SandboxSettings(self._settings.harness_image, address)
         wanted = run_pod(run, spec, AgentSpec.model_validate(agent["spec"]), sandbox)
+        if name := await self._opening(wanted, protection):
+            way_out = f"exclude them there by {LABEL_SANDBOX} DoesNotExist, or delete it"
+            return Start(waiting_for=f"NetworkPolicy {name} opens sandboxes, for policies add up: {way_out}")
         return await self._place(world, [*protection, wanted], revision)
+
+    async def _opening(self, pod: Object, protection: Sequence[Object]) -> str:
+        """Return the NetworkPolicy of someone else that would open the pod, read as it is now; empty for none."""
+        policies = await self._cluster.list(
+            NETWORK_POLICY.api_version, NETWORK_POLICY.kind, pod["metadata"]["namespace"]
+        )
+        return opening(policies, pod["metadata"]["labels"], {child["metadata"]["name"] for child in protection})
 
     async def _place(self, world: RunWorld, wanted: Sequence[Object], revision: Object) -> Start:
         """Create the pod, which stands last; only one that is as wanted, and this run's, is taken."""

@@ -49,6 +49,20 @@ async def test_a_namespace_that_goes_loses_its_sandboxes_before_its_policies() -
     assert team.has(DENY)
 
 
+async def test_no_sandbox_starts_where_an_older_policy_of_others_opens_it() -> None:
+    team = await a_team()
+    spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}]}
+    older = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": spec}
+    team.cluster.put({**older, "metadata": {"name": "allow-dns", "namespace": NAMESPACE}})
+    await team.apply(a_run())
+
+    assert not team.has(POD)
+    assert "NetworkPolicy allow-dns opens sandboxes" in team.condition(RUN, "Ready")["message"]
+    del team.cluster.objects["NetworkPolicy", NAMESPACE, "allow-dns"]
+    await team.later(6)
+    assert team.has(POD)
+
+
 async def test_a_refusal_of_the_standing_policy_takes_the_pods() -> None:
     team = await a_team()
     await team.apply(a_run())
