@@ -62,6 +62,15 @@ OPENS: Final = (
 NAME: Final = "(request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name)"
 
 
+CONTAINERS: Final = ("containers", "initContainers")
+
+
+def keeps_images(field: str) -> str:
+    """Return the CEL that is true while no image in the list changes: nothing else about a container can."""
+    old = f"oldObject.spec.{field}.exists(o, o.name == c.name && o.image == c.image)"
+    return f"(!has(object.spec.{field}) || object.spec.{field}.all(c, {old}))"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One CEL expression that must be true, and what is said when it is not."""
@@ -154,6 +163,17 @@ GUARDS: Final = (
                 " && object.metadata.labels[k] == oldObject.metadata.labels[k])"
                 f" && object.metadata.labels.all(k, k in oldObject.metadata.labels || k == '{LABEL_QUARANTINE}'))",
                 f"labels of a sandbox are its controller's: others may add {LABEL_QUARANTINE}, nothing else",
+            ),
+            Check(
+                f"request.operation != 'UPDATE' || {BY_CONTROLLER} || ({' && '.join(map(keeps_images, CONTAINERS))})",
+                "images of a sandbox are its controller's: another one would act in the run's name",
+            ),
+            Check(
+                f"request.operation != 'UPDATE' || {BY_CONTROLLER} || request.userInfo.username in {list(CLEANERS)}"
+                " || (has(object.metadata.ownerReferences) && has(oldObject.metadata.ownerReferences)"
+                " && object.metadata.ownerReferences == oldObject.metadata.ownerReferences)"
+                " || (!has(object.metadata.ownerReferences) && !has(oldObject.metadata.ownerReferences))",
+                "the owner of a sandbox is its run: without it nobody would take the sandbox down",
             ),
         ),
         labelled=LABEL_SANDBOX,
