@@ -242,3 +242,28 @@ async def test_a_model_call_hears_about_its_token_in_its_own_form() -> None:
     async with governed() as (world, _):
         status, answer, _ = await world.post(CHAT, a_chat(), Authorization="Bearer nobody")
         assert (status, answer["error"]["code"]) == (401, "Unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [({"other": "YQ=="}, "SecretKeyMissing"), ({"key": "YQpi"}, "SecretKeyMissing"), (None, "SecretNotReadable")],
+    ids=["another key", "two lines", "no Secret"],
+)
+async def test_a_secret_that_cannot_be_used_is_named(data: dict[str, str] | None, reason: str) -> None:
+    async with governed() as (world, bank):
+        secret = world.cluster.named("Secret", "bank-key")
+        if data is None:
+            world.cluster.remove("Secret", "bank-key")
+        else:
+            world.cluster.put(secret | {"data": data})
+        assert world.gateway is not None
+        world.gateway.gate.secrets._kept.clear()  # type: ignore[attr-defined]
+        answer = await world.call("credit", {"amount": 5}, "c1")
+        assert reason_of(answer) == reason
+        assert "Secret bank/bank-key" in answer["result"]["content"][0]["text"]
+        assert not bank.calls
+
+        async def enforced() -> Any:
+            return world.cluster.status_of("ToolGrant", "bank")["enforced"]["reason"]
+
+        await eventually_async(enforced, lambda seen: seen == reason)

@@ -279,3 +279,24 @@ async def test_calls_at_once_wait_for_each_others_holds_and_exhaust_nothing() ->
         answers = await asyncio.gather(*(world.post(CHAT, a_chat(max_tokens=100)) for _ in range(6)))
         assert [status for status, _, _ in answers] == [200] * 6
         assert (await spent(world))["tokens"] == 90
+
+
+async def test_a_provider_that_does_not_stream_is_answered_whole() -> None:
+    async with governed() as (world, _):
+        status, answer, headers = await world.post(CHAT, a_chat(stream=True))
+        assert (status, answer["choices"][0]["message"]["content"]) == (200, "done")
+        assert headers["Content-Type"] == "application/json"
+        assert (await spent(world))["tokens"] == 15
+
+
+async def test_an_agent_that_named_no_known_api_has_no_model() -> None:
+    async with governed(api="Anthropic") as (world, bank):
+        status, answer, _ = await world.post(CHAT, a_chat())
+        assert (status, answer["error"]["code"]) == (403, "UnknownPrice")
+        assert not bank.calls
+
+
+async def test_a_call_id_that_is_too_long_is_malformed() -> None:
+    async with governed() as (world, _):
+        status, answer, _ = await world.post(CHAT, a_chat(), **{"Remit-Call-Id": "x" * 500})
+        assert (status, answer["error"]["code"]) == (400, "Malformed")

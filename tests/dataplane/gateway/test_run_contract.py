@@ -194,3 +194,42 @@ async def test_a_body_of_another_form_is_refused(body: bytes) -> None:
     async with governed() as (world, _):
         status, answer, _ = await world.post("/run/v1/step", body)
         assert (status, answer["error"]["reason"]) == (400, "Malformed")
+
+
+async def test_a_hand_over_without_a_reason_that_the_gateway_knows_is_a_failure() -> None:
+    async with governed() as (world, _):
+        body = {"partial": {"done": 1}, "stop": "whatever"}
+        assert (await world.post("/run/v1/hand-over", body))[1] == {"accepted": True, "reason": "Failed"}
+        assert (await world.post("/run/v1/hand-over", body))[1] == {"accepted": True, "reason": "Failed"}
+        told = await final_status(world)
+        assert told["outcome"]["message"] == "the agent handed over before its end: another reason"
+
+
+async def test_a_hand_over_after_the_last_turn_says_so() -> None:
+    async with governed(an_agent(loop={"maxIterations": 1})) as (world, _):
+        await world.post(CHAT, a_chat())
+        body = {"partial": {}, "stop": "IterationsExhausted"}
+        assert (await world.post("/run/v1/hand-over", body))[1]["reason"] == "BudgetExhausted"
+        assert "1 model calls" in (await final_status(world))["outcome"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/run/v1/input", "/run/v1/step", RESULT, "/run/v1/hand-over"])
+async def test_strangers_have_no_run(path: str) -> None:
+    stranger = {"Authorization": "Bearer stolen"}
+    async with governed() as (world, _):
+        status = (await world.get(path, **stranger))[0] if path.endswith("input") else 0
+        status = status or (await world.post(path, b"{", **stranger))[0]
+        assert status == 401
+
+
+async def test_an_outcome_of_another_name_is_refused() -> None:
+    async with governed() as (world, _):
+        status, answer, _ = await world.post(RESULT, GOOD | {"outcome": "Great"})
+        assert (status, answer["error"]["reason"]) == (400, "Malformed")
+
+
+async def test_a_step_of_a_run_that_has_ended_is_refused() -> None:
+    async with governed() as (world, _):
+        await world.post(RESULT, GOOD)
+        status, answer, _ = await world.post("/run/v1/step", {"step": 9})
+        assert (status, answer["error"]["reason"]) == (403, "RunNotActive")
