@@ -140,10 +140,12 @@ def verify_export(files: Mapping[str, bytes], key: VerifierKey, *, allow_open: b
 def show_records(report: Report) -> None:
     """Print one line for each good record."""
     for line in report.lines:
-        typer.echo(
+        shown = (
             f"{line.sequence:>5}  {line.time}  {line.kind:<8} {line.tool or '-':<32} "
             f"{line.decision or '-':<8} {line.reason}"
         )
+        # the name of a tool that was refused is the agent's own word: no terminal obeys it
+        typer.echo("".join(mark if mark.isprintable() else "?" for mark in shown))
 
 
 def verifier_key(

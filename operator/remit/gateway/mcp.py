@@ -300,8 +300,8 @@ def _call(envelope: _Envelope, *, modern: bool) -> Message | McpFault:
         return envelope.invalid("name must be the name of a tool")
     if not isinstance(arguments, dict | None):
         return envelope.invalid("arguments must be an object")
-    if not isinstance(call_id, str) or len(call_id) > MAX_CALL_ID_CHARACTERS:
-        return envelope.invalid(f"_meta {META_CALL_ID} must be a text of at most {MAX_CALL_ID_CHARACTERS}")
+    if call_id != "" and not is_call_id(call_id):
+        return envelope.invalid(f"_meta {META_CALL_ID} must be a printable text of at most {MAX_CALL_ID_CHARACTERS}")
     if envelope.params.get("task") is not None:
         return envelope.invalid("task: calls as tasks are not supported")
     given = arguments or {}
@@ -310,3 +310,8 @@ def _call(envelope: _Envelope, *, modern: bool) -> Message | McpFault:
     except ValueError:
         return envelope.invalid("arguments: a number or a text that JSON readers do not keep exact")
     return CallTool(envelope.id, modern, name, given, digest, call_id)
+
+
+def is_call_id(value: Any) -> bool:
+    """Tell whether a value can name a call: it stands in keys, evidence and messages."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_CALL_ID_CHARACTERS and value.isprintable()

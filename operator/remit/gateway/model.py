@@ -15,6 +15,7 @@ from remit.gateway.answers import MAX_ANSWER_BYTES, AnswerFault
 from remit.gateway.call import Answered, Call
 from remit.gateway.gate import Gate
 from remit.gateway.jsontext import MalformedError, parse_object
+from remit.gateway.mcp import is_call_id
 from remit.gateway.memory import ToolCall
 from remit.gateway.modelcall import ModelAnswer, ModelCall, SeenCall
 from remit.gateway.settings import MODEL_TIMEOUT_SECONDS
@@ -101,13 +102,16 @@ async def drained(stream: UpstreamStream) -> bytes:
 
 
 def asked(calls: tuple[SeenCall, ...]) -> tuple[ToolCall, ...]:
-    """Return the tool calls that a model asks for, by digest; one whose arguments are no object matches nothing."""
+    """Return the tool calls that a model asks for, by digest; one that no agent of ours could make matches nothing."""
     found = []
     for call in calls:
+        if not all(isinstance(text, str) for text in (call.id, call.name, call.arguments)):
+            continue
+        if not is_call_id(call.id) or not is_call_id(call.name):
+            continue
         try:
             digest = sha256_hex(canonical(parse_object((call.arguments or "{}").encode())))
         except ValueError:
             continue
-        if call.id:
-            found.append((call.name, digest, call.id))
+        found.append((call.name, digest, call.id))
     return tuple(found)

@@ -23,6 +23,8 @@ from remit.gateway.jsontext import MalformedError, parse_object, write
 MAX_MODEL_BODY_BYTES: Final = 4 << 20
 MAX_CHOICES: Final = 16
 MAX_ASKED_TOKENS: Final = 1_000_000
+MAX_COUNTED_TOKENS: Final = 1_000_000_000
+"""Of one call: a provider that counts more does not count, and no ledger could hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def tokens_of(usage: Any, *names: str) -> int:
     total = 0
     for name in names:
         count = usage.get(name) or 0
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_COUNTED_TOKENS:
             raise TypeError(name)
         total += count
     return total

@@ -93,12 +93,12 @@ async def take_result(gate: Gate, request: Request) -> Answer:
     if isinstance(caller, Refused):
         return await ended_before(gate, request, caller, result=result)
     if body.outcome == "Failed":
-        message = body.message[:MAX_MESSAGE] or "the agent said that it could not do it"
+        message = printable(body.message) or "the agent said that it could not do it"
         return await ended(gate, caller, Closing(RunReason.FAILED, message, result))
     violation = result_violation(gate, caller, body.result)
     if violation is not None:
         raise RefusedError(Refused(CallReason.RESULT_REFUSED, violation, recorded=False))
-    message = body.message[:MAX_MESSAGE] or "the agent handed in a result that passed its checks"
+    message = printable(body.message) or "the agent handed in a result that passed its checks"
     return await ended(gate, caller, Closing(RunReason.SUCCEEDED, message, result))
 
 
@@ -175,6 +175,11 @@ def accepted(record: RunRecord | None, result: bytes, partial: bytes) -> Answer:
     same = record is not None and (record.result, record.partial) == (result, partial)
     answer: Accepted = {"accepted": same, "reason": reason}
     return Answer(200, encode(answer))
+
+
+def printable(text: str) -> str:
+    """Return what an agent says as a status, an event and a terminal may show it."""
+    return "".join(mark if mark.isprintable() else " " for mark in text[:MAX_MESSAGE]).strip()
 
 
 def result_violation(gate: Gate, caller: Caller, result: Mapping[str, Any] | None) -> str | None:

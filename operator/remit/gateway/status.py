@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from remit.adapters.telemetry import Metrics
-from remit.api.meta import API_VERSION
+from remit.api.meta import API_VERSION, MAX_SAFE_INTEGER
 from remit.api.names import GATEWAY_FIELD_MANAGER
 from remit.core.digest import sha256_hex
 from remit.core.notes import parse_checkpoint, parse_note
@@ -91,8 +91,9 @@ def usage_status(record: RunRecord) -> dict[str, Any]:
     """Return what a run has spent, and where it is."""
     spent = record.account.spent
     usage = {
-        "costMicroUSD": spent.cost_micro_usd,
-        "tokens": spent.tokens,
+        # a status that the kind does not take would hide the run's end
+        "costMicroUSD": min(spent.cost_micro_usd, MAX_SAFE_INTEGER),
+        "tokens": min(spent.tokens, MAX_SAFE_INTEGER),
         "toolCalls": spent.tool_calls,
         "refusedCalls": record.refused_calls,
     }
