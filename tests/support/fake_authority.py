@@ -259,6 +259,7 @@ def admit(cluster: FakeCluster, engines: Engines, run: Stored | None = None) -> 
         schemas=engines.schemas,
     )
     assert isinstance(compiled, CompiledBundle), compiled
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     name = f"remit-agent-clerk-{compiled.digest[7:17]}"
     revision = _object("ControllerRevision", name, {})
     revision |= {"apiVersion": "apps/v1", "data": compiled.bundle.document()}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from remit.api.bundle import Bundle
+from remit.api.reasons import ObjectReason
 from remit.controller.gather import AgentWorld
 from remit.controller.store import Key, key_of
 from remit.core.compile import compile_bundle
@@ -37,6 +38,9 @@ class Compiler:
         self._last.pop(key, None)
 
     def _compile(self, world: AgentWorld) -> tuple[Bundle, str] | Refusal:
+        if world.namespace_labels is None:
+            name = world.agent["metadata"]["namespace"]
+            return Refusal(ObjectReason.PROGRESSING, "was not seen yet", "Namespace", name)
         bundle = compile_bundle(
             world.agent,
             world.grants,
@@ -55,7 +59,7 @@ def _mark(world: AgentWorld) -> object:
         _version(world.agent),
         _versions(world.grants),
         _versions(world.policies),
-        tuple(sorted(world.namespace_labels.items())),
+        None if world.namespace_labels is None else tuple(sorted(world.namespace_labels.items())),
     )
 
 

@@ -42,7 +42,8 @@ class AgentWorld:
     agent: Object
     grants: tuple[Object, ...]
     policies: tuple[Object, ...]
-    namespace_labels: Mapping[str, str]
+    namespace_labels: Mapping[str, str] | None
+    """None until its namespace was seen: nobody knows then which of the platform's policies hold in it."""
     seen: Mapping[Reference, Object]
     revisions: tuple[Object, ...]
     runs: tuple[Object, ...]
@@ -112,7 +113,7 @@ def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | 
         agent=agent,
         grants=tuple(store.within(GRANT.kind, key.namespace)),
         policies=tuple(policy for home in homes for policy in store.within(POLICY.kind, home)),
-        namespace_labels=(namespace or {"metadata": {}})["metadata"].get("labels") or {},
+        namespace_labels=(namespace["metadata"].get("labels") or {}) if namespace is not None else None,
         seen={
             **_seen(store, children),
             **{Reference(REVISION.kind, key.namespace, item["metadata"]["name"]): item for item in revisions},

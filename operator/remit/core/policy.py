@@ -253,6 +253,7 @@ def _destination(entry: GrantedTool) -> tuple[str, str]:
 
 
 _REASON_WITHOUT_BUNDLE = {
+    ObjectReason.PROGRESSING: CallReason.AUTHORITY_STALE,
     ObjectReason.INVALID_RULE: CallReason.INVALID_RULE,
     ObjectReason.INVALID_SPEC: CallReason.INVALID_RULE,
     ObjectReason.INVALID_SCHEMA: CallReason.INVALID_SCHEMA,

@@ -144,7 +144,9 @@ class Authority:
         policies = [*self.store.within(POLICY, namespace)]
         if namespace != self.install_namespace:
             policies += self.store.within(POLICY, self.install_namespace)
-        home = self.store.get(NAMESPACE, "", namespace) or {"metadata": {}}
+        home = self.store.get(NAMESPACE, "", namespace)
+        if home is None:  # without its labels nobody knows which of the platform's policies hold in it
+            return Refusal(ObjectReason.PROGRESSING, "was not seen yet", "Namespace", namespace)
         return self._guarded(
             lambda: compile_live(
                 stored,

@@ -36,6 +36,7 @@ TAKEN_BACK: dict[str, tuple[Change, str]] = {
     "agent suspended": (lambda c: c.change("Agent", "clerk", lifecycle="Suspended"), "Revoked"),
     "agent deleted": (lambda c: c.remove("Agent", "clerk"), "Revoked"),
     "agent made anew under its name": (lambda c: made_anew(c, "Agent", "clerk"), "Revoked"),
+    "namespace not seen, so that no floor is known": (lambda c: c.remove("Namespace", "bank"), "AuthorityStale"),
     "policy deleted": (lambda c: c.remove("Policy", "rules"), "Revoked"),
     "policy that denies": (lambda c: c.change("Policy", "rules", rules=[a_rule("no", "Deny")]), "PolicyDenied"),
     "policy that does not compile": (

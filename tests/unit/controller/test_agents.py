@@ -6,7 +6,12 @@ import pytest
 from tests.support.controlled import ACCOUNT, AGENT, AGENT_POLICY, DENY, RUN, Controlled, a_team
 from tests.support.objects import NAMESPACE, a_container, a_grant, a_namespace, a_policy, a_run, an_agent
 
+from remit.adapters.cel import CelEngine
+from remit.adapters.schemas import JsonSchemaEngine
+from remit.controller.compiler import Compiler
+from remit.controller.gather import AgentWorld
 from remit.core.digest import digest_of
+from remit.core.prepare import Refusal
 
 GRANT = ("ToolGrant", NAMESPACE, "provider")
 POLICY = ("Policy", NAMESPACE, "rules")
@@ -200,3 +205,13 @@ async def test_a_tenants_policy_holds_nowhere_else() -> None:
     await team.apply(a_policy(namespaceSelector={"tier": "prod"}))
 
     assert team.condition(POLICY, "Stalled")["reason"] == "NamespaceSelectorNotAllowed"
+
+
+def test_an_agent_of_a_namespace_that_was_not_seen_is_under_no_bundle() -> None:
+    agent = an_agent()
+    agent["metadata"]["uid"] = "1"
+    world = AgentWorld(agent, (), (), None, {}, (), ())
+    refusal = Compiler(CelEngine(), JsonSchemaEngine(), "remit-system").compile(world)
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.kind, refusal.name) == ("Progressing", "Namespace", NAMESPACE)
