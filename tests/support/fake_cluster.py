@@ -17,6 +17,8 @@ Place = tuple[str, str, str]
 CLUSTER_SCOPED = frozenset({"Namespace"})
 WITHOUT_STATUS = frozenset({"NetworkPolicy", "ServiceAccount", "ControllerRevision", "Event", "Service"})
 KEYED_LISTS = {"conditions": ("type",), "tools": ("grant", "name")}
+ATOMIC = frozenset({"podSelector"})
+"""A LabelSelector is applied as a whole."""
 
 
 class CrashedError(BaseException):
@@ -117,7 +119,11 @@ class FakeCluster:
         return self.stored(place, thing)
 
     def remove(self, place: Place) -> Object:
-        """Delete an object, and what it owns."""
+        """Delete an object, and what it owns; one with finalizers stays, leaving, until they are gone."""
+        if self.objects[place]["metadata"].get("finalizers"):
+            thing = copy.deepcopy(self.objects[place])
+            thing["metadata"].setdefault("deletionTimestamp", self.now())
+            return self.stored(place, thing)
         gone = self.objects.pop(place)
         self.version += 1
         gone["metadata"]["resourceVersion"] = str(self.version)
@@ -177,6 +183,8 @@ class FakeCluster:
         metadata["resourceVersion"] = str(self.version)
         self.objects[place] = whole
         self.tell("ADDED" if known is None else "MODIFIED", whole)
+        if metadata.get("deletionTimestamp") and known and known["metadata"].get("finalizers"):
+            return whole if metadata.get("finalizers") else self.remove(place)
         return whole
 
     def require_possible(self, place: Place, thing: Object) -> None:
@@ -233,7 +241,7 @@ def selects(selector: str, thing: Mapping[str, Any]) -> bool:
 
 def merge(known: Any, wanted: Any, before: Any, name: str = "") -> Any:
     """Merge by server-side apply's rules: maps by key, keyed lists by entry, everything else whole."""
-    if isinstance(wanted, dict):
+    if isinstance(wanted, dict) and name not in ATOMIC:
         base = known if isinstance(known, dict) else {}
         last = before if isinstance(before, dict) else {}
         kept = {key: value for key, value in base.items() if key in wanted or key not in last}

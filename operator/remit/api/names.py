@@ -34,6 +34,8 @@ GATEWAY_FIELD_MANAGER = "remit-gateway"
 
 DENY_POLICY = "remit-sandbox-deny"
 """The standing NetworkPolicy of a namespace."""
+DENY_FINALIZER = "remit.dev/closes-sandboxes"
+"""Keeps the standing policy until the last sandbox of its namespace is gone, in whatever order things go."""
 MAX_LABEL_LENGTH = 63
 """Kubernetes' bound of a label value and of a DNS label."""
 MAX_REFUSED_CALLS = 100

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from remit.api.names import INSTALL_NAMESPACE, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGED_BY
+from remit.api.names import DENY_POLICY, INSTALL_NAMESPACE, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGED_BY
 from remit.cli.manifests import KEPT, PREPARATION, Images, Manifest, ManifestsError, deployments, release, to_stream
 
 __all__ = ["Images", "InstallError", "app", "install", "uninstall"]
@@ -169,6 +169,7 @@ def uninstall(
         end_runs(target, manifests, say)
     gone = [manifest for manifest in manifests if manifest["kind"] not in KEPT]
     target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
+    release_policies(target)
     say("controller, gateway, accounts, roles and admission policies are gone")
     if not purge:
         say(f"kept: the objects and their kinds, the ledger and the key in {namespace}; --purge removes them too")
@@ -177,6 +178,17 @@ def uninstall(
     target.run("delete", "--ignore-not-found", *crds(manifests))
     target.run("delete", "namespace", namespace, "--ignore-not-found")
     say("objects, kinds, ledger and signing key are gone")
+
+
+def release_policies(target: Target) -> None:
+    """Let the standing policies go with their namespaces: nobody is left who would do it when the time comes."""
+    found = target.run(
+        *("get", "networkpolicy", "-A", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
+        *("--field-selector", f"metadata.name={DENY_POLICY}", "-o", "jsonpath={.items[*].metadata.namespace}"),
+    )
+    for namespace in found.split():
+        held = '{"metadata": {"finalizers": null}}'
+        target.run("patch", "networkpolicy", DENY_POLICY, "-n", namespace, "--type=merge", "-p", held)
 
 
 def end_runs(target: Target, manifests: list[Manifest], say: Say) -> None:

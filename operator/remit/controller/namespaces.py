@@ -5,8 +5,8 @@ from __future__ import annotations
 from remit.controller.apply import Hands
 from remit.controller.gather import NamespaceWorld, namespace_world
 from remit.controller.store import Key, Store
-from remit.core.children import standing_deny
-from remit.core.plan import is_in_place, plan, reference_of, removal
+from remit.core.children import released_deny, standing_deny
+from remit.core.plan import Apply, is_in_place, is_leaving, plan, reference_of, removal
 from remit.ports import ClusterError
 
 _PASSING = frozenset({0, 409, 429})
@@ -25,13 +25,18 @@ class Namespaces:
     async def reconcile(self, key: Key) -> float | None:
         """Put the standing policy back, or take the sandboxes away."""
         world = namespace_world(self._store, key.name)
-        if not world.has_agents and not world.pods:
-            return None
         if world.is_leaving:  # its policies go in no order that anyone promises: the sandboxes go first
             await self._hands.act(removal(world.pods))
-        elif not is_in_place(standing_deny(world.name), world.deny):
-            await self._restore(world)
+        if world.deny is not None and is_leaving(world.deny):
+            if not world.pods:
+                await self._hands.act([Apply(released_deny(world.name))])
+        elif not world.is_leaving and (world.has_agents or world.pods):
+            await self._put_in_place(world)
         return None
+
+    async def _put_in_place(self, world: NamespaceWorld) -> None:
+        if not is_in_place(standing_deny(world.name), world.deny):
+            await self._restore(world)
 
     async def _restore(self, world: NamespaceWorld) -> None:
         deny = standing_deny(world.name)

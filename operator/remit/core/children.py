@@ -67,6 +67,7 @@ def standing_deny(namespace: str) -> Manifest:
             "name": names.DENY_POLICY,
             "namespace": namespace,
             "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY},
+            "finalizers": [names.DENY_FINALIZER],
         },
         "spec": {
             "podSelector": {"matchExpressions": [{"key": names.LABEL_SANDBOX, "operator": "Exists"}]},
@@ -75,6 +76,12 @@ def standing_deny(namespace: str) -> Manifest:
             "egress": [],
         },
     }
+
+
+def released_deny(namespace: str) -> Manifest:
+    """The standing policy let go: it is being deleted, and no sandbox is left that it would close."""
+    deny = standing_deny(namespace)
+    return {**deny, "metadata": {key: value for key, value in deny["metadata"].items() if key != "finalizers"}}
 
 
 def agent_account(agent: Mapping[str, Any]) -> Manifest:

@@ -12,6 +12,8 @@ from typing import Any
 
 Manifest = Mapping[str, Any]
 CREATION_ORDER = ("NetworkPolicy", "ServiceAccount", "ControllerRevision", "Pod")
+EXACT = frozenset({"NetworkPolicy"})
+"""What others add to its spec is not theirs: it would open, or leave out, a sandbox."""
 UNCHANGEABLE = frozenset({"ControllerRevision", "Pod"})
 """What is not as wanted is deleted and made anew."""
 
@@ -75,7 +77,9 @@ def is_leaving(manifest: Manifest) -> bool:
 
 def is_in_place(wanted: Manifest, seen: Manifest | None) -> bool:
     """Tell whether a child is there as it should be, and to stay."""
-    return seen is not None and not is_leaving(seen) and matches(wanted, seen)
+    if seen is None or is_leaving(seen) or not matches(wanted, seen):
+        return False
+    return wanted["kind"] not in EXACT or matches(seen["spec"], wanted["spec"])
 
 
 def missing(wanted: Iterable[Manifest], seen: Mapping[Reference, Manifest]) -> tuple[Manifest, ...]:

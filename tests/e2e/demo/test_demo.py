@@ -69,4 +69,7 @@ class Saboteur(Stage):
     def without_policies(self) -> bool:
         """Delete every policy of ours; the guard may stand a moment longer than its binding."""
         self.kubectl("delete", "networkpolicy", "-n", BANK, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}", "--wait=false")
+        if DENY_POLICY in self.kubectl("get", "networkpolicy", "-n", BANK, "-o", "name"):
+            held = '{"metadata": {"finalizers": null}}'
+            self.kubectl("patch", "networkpolicy", DENY_POLICY, "-n", BANK, "--type=merge", "-p", held)
         return DENY_POLICY not in self.kubectl("get", "networkpolicy", "-n", BANK, "-o", "name")

@@ -1,6 +1,7 @@
 """Whatever is deleted, in whatever order, and wherever the controller dies: no pod is left uncovered."""
 
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from itertools import permutations
 
 import pytest
@@ -63,10 +64,37 @@ async def test_no_sandbox_starts_where_an_older_policy_of_others_opens_it() -> N
     assert team.has(POD)
 
 
+def held_by_nothing(team: Controlled) -> None:
+    """Take the finalizer away, as only an administrator past our guards can."""
+    del team.cluster.objects[DENY]["metadata"]["finalizers"]
+
+
+async def test_a_deleted_standing_policy_stays_until_the_last_sandbox_is_gone_and_comes_back() -> None:
+    team = await a_team()
+    await team.apply(a_run())
+    first = team.cluster.objects[DENY]["metadata"]["uid"]
+    await team.delete(DENY)
+    assert team.cluster.objects[DENY]["metadata"]["uid"] == first
+    assert team.has(POD)
+
+    await team.delete(POD)
+    assert team.cluster.objects[DENY]["metadata"]["uid"] != first
+
+
+async def test_a_standing_policy_that_somebody_narrowed_is_put_back() -> None:
+    team = await a_team()
+    narrowed = deepcopy(team.cluster.objects[DENY])
+    narrowed["spec"]["podSelector"]["matchLabels"] = {"team": "cards"}
+    await team.apply(narrowed)
+
+    assert "matchLabels" not in team.cluster.objects[DENY]["spec"]["podSelector"]
+
+
 async def test_a_refusal_of_the_standing_policy_takes_the_pods() -> None:
     team = await a_team()
     await team.apply(a_run())
     team.cluster.refusals["apply NetworkPolicy"] = ClusterError("no", "Forbidden", 403)
+    held_by_nothing(team)
     await team.delete(DENY)
 
     assert not team.has(POD)
