@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from remit.api.meta import GROUP, VERSION
+from remit.api.meta import API_VERSION, GROUP, VERSION
 from remit.api.names import (
     CONTROLLER_ACCOUNT,
     DENY_POLICY,
@@ -99,6 +99,8 @@ class Guard:
     """Only objects that carry this label, or did."""
     beside: str = ""
     """Only in namespaces that hold a NetworkPolicy of this name."""
+    of_each_run: bool = False
+    """Judged once for every AgentRun of the request's namespace, which is `params`."""
 
 
 GUARDS: Final = (
@@ -188,6 +190,20 @@ GUARDS: Final = (
         labelled=LABEL_SANDBOX,
     ),
     Guard(
+        "remit-sandbox-visits",
+        "",
+        "v1",
+        ("pods/exec", "pods/attach", "pods/portforward", "pods/proxy"),
+        ("CONNECT",),
+        (
+            Check(
+                "!has(params.status) || !has(params.status.pod) || params.status.pod.name != request.name",
+                "whoever is inside a sandbox acts in its run's name: read its logs and evidence instead",
+            ),
+        ),
+        of_each_run=True,
+    ),
+    Guard(
         "remit-network-policies",
         "networking.k8s.io",
         "v1",
@@ -239,6 +255,8 @@ def admission_manifests() -> list[Manifest]:
         more: Manifest = {"validationActions": ["Deny"]}
         if guard.beside:
             more["paramRef"] = {"name": guard.beside, "parameterNotFoundAction": "Allow"}
+        if guard.of_each_run:
+            more["paramRef"] = {"selector": {}, "parameterNotFoundAction": "Allow"}
         made += [policy(guard), policy_binding("Validating", guard.name, more)]
     return made
 
@@ -251,6 +269,8 @@ def policy(guard: Guard) -> Manifest:
     spec: Manifest = {"failurePolicy": "Fail", "matchConstraints": constraints}
     if guard.beside:
         spec["paramKind"] = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    if guard.of_each_run:
+        spec["paramKind"] = {"apiVersion": API_VERSION, "kind": "AgentRun"}
     if guard.only_when:
         spec["matchConditions"] = [{"name": name, "expression": cel} for name, cel in guard.only_when]
     spec["validations"] = [check.manifest() for check in guard.checks]

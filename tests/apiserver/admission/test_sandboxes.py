@@ -138,6 +138,32 @@ def test_a_sandbox_may_be_described_by_others(kube: Kube, sandbox: str) -> None:
     assert answer.code == 200, answer.message
 
 
+@pytest.fixture(scope="module")
+def run_of_sandbox(kube: Kube, sandbox: str) -> str:
+    """The run whose pod the sandbox is; returns its path."""
+    runs = f"/apis/remit.dev/v1alpha1/namespaces/{sandbox}/agentruns"
+    run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "visited"}}
+    made = kube.create(runs, {**run, "spec": {"agent": "resolver", "purpose": "card-dispute"}})
+    assert made.code == 201, made.message
+    status = {**run, "status": {"pod": {"name": "sandbox", "uid": "1"}}}
+    path = f"{runs}/visited/status?fieldManager=test"
+    told = kube.acting_as(CONTROLLER, ADMIN).send("PATCH", path, status, kind="application/apply-patch+yaml")
+    assert told.code == 200, told.message
+    return f"{runs}/visited"
+
+
+@pytest.mark.parametrize("visit", ["exec?command=sh", "attach", "portforward?ports=8765", "proxy/"])
+def test_nobody_goes_into_a_sandbox(kube: Kube, sandbox: str, run_of_sandbox: str, visit: str) -> None:
+    assert run_of_sandbox
+    alice = kube.acting_as("alice", ADMIN)
+    words = "whoever is inside a sandbox acts in its run's name"
+    eventually(
+        lambda: refused(alice.send("POST", f"{pods(sandbox, 'sandbox')}/{visit}", {}), words),
+        why="the visit is refused",
+    )
+    assert words not in alice.send("POST", f"{pods(sandbox, 'plain')}/{visit}", {}).message
+
+
 def test_nobody_adds_a_container_to_a_sandbox(kube: Kube, sandbox: str) -> None:
     debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "remit.dev/none:1"}]}}
     path = f"{pods(sandbox, 'sandbox')}/ephemeralcontainers"
