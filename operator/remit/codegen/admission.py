@@ -22,6 +22,7 @@ from remit.api.names import (
     agent_child,
 )
 from remit.codegen.rbac import LABELS, writable_status
+from remit.core.openings import LABELS_OF_NODES
 
 Manifest = dict[str, Any]
 ADMISSION: Final = "admissionregistration.k8s.io/v1"
@@ -45,7 +46,14 @@ FOR_AN_AGENT: Final = (
     f"request.name.startsWith('{agent_child('')}') && has(object.spec.audiences)"
     f" && '{TOKEN_AUDIENCE}' in object.spec.audiences"
 )
-SANDBOX_KEYS: Final = [LABEL_SANDBOX, LABEL_AGENT, LABEL_RUN, LABEL_QUARANTINE, LABEL_MANAGED_BY]
+SANDBOX_KEYS: Final = [
+    LABEL_SANDBOX,
+    LABEL_AGENT,
+    LABEL_RUN,
+    LABEL_QUARANTINE,
+    LABEL_MANAGED_BY,
+    *LABELS_OF_NODES,
+]
 """All labels that a sandbox can have: a selector that asks for another one cannot mean a sandbox."""
 LEAVES_SANDBOXES_OUT: Final = (
     "(has(object.spec.podSelector.matchLabels)"

@@ -1,12 +1,21 @@
-"""Which NetworkPolicies of others would open a sandbox: policies add up, so the standing deny cannot take them back.
+"""What would open a sandbox though all that closes it is in place: others' NetworkPolicies, others' changes to its pod.
 
-Admission refuses new ones where the standing deny is; one that was there before it was never asked about. Pure.
+Policies add up, so the standing deny cannot take them back. Admission refuses new ones where the standing deny is; one
+that was there before it was never asked about. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from remit.api.names import LABEL_QUARANTINE
+
+_HOSTS: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
+"""What takes a pod, or the token of its sidecar, out of its walls."""
+LABELS_OF_NODES: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+"""Kubernetes gives them to a pod once it has a node: nobody knows their values before."""
+_REACHING_OUT: Final = ("ports", "envFrom", "volumeDevices")
 
 Labels = Mapping[str, str]
 
@@ -17,14 +26,40 @@ def opening(policies: Iterable[Mapping[str, Any]], labels: Labels, ours: Collect
     return next((name for name in found if name not in ours), "")
 
 
+def is_widened(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Tell whether a pod that holds all that is wanted holds more that opens it: a webhook may have added it.
+
+    Any other label could be what someone's NetworkPolicy selects.
+    """
+    labels = (seen["metadata"].get("labels") or {}).keys() - (wanted["metadata"].get("labels") or {}).keys()
+    if labels - {LABEL_QUARANTINE, *LABELS_OF_NODES} or any(seen["spec"].get(field) for field in _HOSTS):
+        return True
+    return any(_is_wider(own, found) for own, found in _containers(wanted["spec"], seen["spec"]))
+
+
+def _containers(
+    wanted: Mapping[str, Any], seen: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for field in ("initContainers", "containers"):
+        yield from zip(wanted.get(field) or (), seen.get(field) or (), strict=True)
+
+
+def _is_wider(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    own, found = wanted.get("securityContext") or {}, seen.get("securityContext") or {}
+    powers, more = found.get("capabilities") or {}, found.keys() - own.keys()
+    return bool(more or powers.keys() - (own.get("capabilities") or {}).keys()) or any(
+        seen.get(field) for field in _REACHING_OUT
+    )
+
+
 def _opens(spec: Mapping[str, Any], labels: Labels) -> bool:
     return bool(spec.get("ingress") or spec.get("egress")) and _selects(spec.get("podSelector") or {}, labels)
 
 
 def _selects(selector: Mapping[str, Any], labels: Labels) -> bool:
-    wanted = selector.get("matchLabels") or {}
-    return all(labels.get(key) == value for key, value in wanted.items()) and all(
-        _meets(expression, labels) for expression in selector.get("matchExpressions") or ()
+    wanted, expressions = selector.get("matchLabels") or {}, selector.get("matchExpressions") or ()
+    return all(labels.get(key) == value for key, value in wanted.items() if key not in LABELS_OF_NODES) and all(
+        _meets(expression, labels) for expression in expressions if expression["key"] not in LABELS_OF_NODES
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remit.core.openings import is_widened
+
 Manifest = Mapping[str, Any]
 CREATION_ORDER = ("NetworkPolicy", "ServiceAccount", "ControllerRevision", "Pod")
 EXACT = frozenset({"NetworkPolicy"})
@@ -79,6 +81,8 @@ def is_in_place(wanted: Manifest, seen: Manifest | None) -> bool:
     """Tell whether a child is there as it should be, and to stay."""
     if seen is None or is_leaving(seen) or not matches(wanted, seen):
         return False
+    if wanted["kind"] == "Pod":
+        return not is_widened(wanted, seen)
     return wanted["kind"] not in EXACT or matches(seen["spec"], wanted["spec"])
 
 

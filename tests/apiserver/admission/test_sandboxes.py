@@ -222,6 +222,7 @@ OPENING = [
     {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]},
     {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]},
     {"matchExpressions": [{"key": "remit.dev/quarantine", "operator": "Exists"}]},
+    {"matchLabels": {"topology.kubernetes.io/zone": "a"}},
 ]
 LEAVING_OUT = [
     {"matchLabels": {"app": "web"}},
