@@ -105,7 +105,16 @@ def test_uninstalling_keeps_what_people_made_and_what_proves_it(own: Cluster) ->
     kept = names(own, "secret,pvc,configmap", "-n", "remit-system")
     assert {"secret/remit-gateway-signing-key", "persistentvolumeclaim/remit-ledger"} <= kept
     assert names(own, "agents") == {"agent.remit.dev/kept"}
-    assert (names(own, *OURS), names(own, "deployments,services", "-n", "remit-system")) == (set(), set())
+    assert {name.partition("/")[2] for name in names(own, *OURS)} == {"remit-run-requester"}
+    assert names(own, "deployments,services", "-n", "remit-system") == set()
+    run = {
+        "apiVersion": "remit.dev/v1alpha1",
+        "kind": "AgentRun",
+        "metadata": {"name": "forged", "namespace": "default"},
+    }
+    spec = {"agent": "kept", "purpose": "testing", "requester": {"username": "somebody-else"}}
+    own.kubectl("create", "-f", "-", given=yaml.safe_dump({**run, "spec": spec}))
+    assert found(own, "agentrun", "forged")["spec"]["requester"]["username"] != "somebody-else"
 
 
 def test_a_purge_leaves_nothing(own: Cluster) -> None:

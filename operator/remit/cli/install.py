@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from remit.api.names import DENY_POLICY, INSTALL_NAMESPACE, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGED_BY
-from remit.cli.manifests import KEPT, PREPARATION, Images, Manifest, ManifestsError, deployments, release, to_stream
+from remit.cli.manifests import (
+    KEPT,
+    PREPARATION,
+    Images,
+    Manifest,
+    ManifestsError,
+    deployments,
+    guards_runs,
+    release,
+    to_stream,
+)
 
 __all__ = ["Images", "InstallError", "app", "install", "uninstall"]
 
@@ -71,10 +81,11 @@ def install(
     """Install or update Remit, and wait until it serves. Doing it twice is doing it once."""
     target = Target(kubeconfig, kubectl, namespace)
     manifests = served(target, release(images, namespace), say)
-    first = [manifest for manifest in manifests if manifest["kind"] in PREPARATION]
+    kinds = [manifest for manifest in manifests if manifest["kind"] in PREPARATION]
+    first = [*filter(guards_runs, manifests), *kinds]
     target.apply(first)
     target.run("wait", "--for=condition=Established", "--timeout=60s", *crds(manifests))
-    say(f"namespace {namespace} and {len(first) - 1} kinds are there")
+    say(f"namespace {namespace} and {len(kinds) - 1} kinds are there")
     make_key(target, say)
     target.apply([manifest for manifest in manifests if manifest not in first])
     say("accounts, roles, admission policies, network policies, controller and gateway are applied")
@@ -167,12 +178,15 @@ def uninstall(
     manifests = served(target, release(Images("", "", ""), namespace), say)
     if purge:
         end_runs(target, manifests, say)
-    gone = [manifest for manifest in manifests if manifest["kind"] not in KEPT]
+    gone = [manifest for manifest in manifests if manifest["kind"] not in KEPT and (purge or not guards_runs(manifest))]
     target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
     release_policies(target)
     say("controller, gateway, accounts, roles and admission policies are gone")
     if not purge:
-        say(f"kept: the objects and their kinds, the ledger and the key in {namespace}; --purge removes them too")
+        say(
+            "kept: the objects and their kinds, with the admission policy that says who made a run; the ledger and the "
+            f"key in {namespace}; --purge removes them too"
+        )
         return
     target.run("delete", "networkpolicy", "-A", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}", "--ignore-not-found")
     target.run("delete", "--ignore-not-found", *crds(manifests))

@@ -17,6 +17,9 @@ PREPARATION = frozenset({"Namespace", "CustomResourceDefinition"})
 KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"})
 """Kinds that hold what people made or what was proven: only a purge takes them."""
 
+WHO_ASKS = "remit-run-requester"
+"""Admission policies that stand as long as the kinds do: a run made without them could name anyone as its requester."""
+
 
 class ManifestsError(Exception):
     """The manifests are not where they should be."""
@@ -67,6 +70,11 @@ def set_images(deployment: Manifest, images: Images) -> None:
         for variable in container.get("env", []):
             if variable["name"] == HARNESS_VARIABLE:
                 variable["value"] = images.harness
+
+
+def guards_runs(manifest: Manifest) -> bool:
+    """Tell whether a manifest is about who asks for a run."""
+    return "AdmissionPolicy" in manifest["kind"] and manifest["metadata"]["name"] == WHO_ASKS
 
 
 def deployments(manifests: Iterable[Manifest]) -> list[str]:
