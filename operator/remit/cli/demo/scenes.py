@@ -39,6 +39,7 @@ def a_credit_above_the_limit_is_refused(stage: Stage) -> None:
     begin(stage, "dispute-overlimit")
     status = stage.finished("dispute-overlimit")
     check_run(stage, "dispute-overlimit", status)
+    tell_refusals(stage, "dispute-overlimit")
     stage.say("the full credit never reached the bank; the agent credited what it may and asked for a review")
 
 
@@ -46,6 +47,7 @@ def malformed_arguments_are_refused(stage: Stage) -> None:
     """The agent gets the arguments wrong; the schema refuses, with a reason that lets it correct itself."""
     begin(stage, "dispute-malformed")
     check_run(stage, "dispute-malformed", stage.finished("dispute-malformed"))
+    tell_refusals(stage, "dispute-malformed")
     stage.say("the schema refused, the agent corrected itself")
 
 
@@ -80,6 +82,7 @@ def a_hostile_image_stays_in(stage: Stage) -> None:
     with the_world_outside(pin_pulled(stage, "hostile")) as watched:
         watched.apply([hostile_agent(watched)])
         start(watched, hostile_run(watched))
+        stage.say("the image attacks; on the network it gets no answer at all, so each attempt takes its timeout")
         if watched.outside:
             expect(
                 reaches(watched, watched.outside), f"the control failed: an ordinary pod cannot reach {watched.outside}"
@@ -139,6 +142,13 @@ def begin(stage: Stage, run: str) -> None:
     manifest = yaml.safe_load((stage.example / "runs" / f"{run}.yaml").read_text())
     start(stage, manifest)
     stage.say(f"kubectl apply -f {stage.example}/runs/{run}.yaml")
+
+
+def tell_refusals(stage: Stage, run: str) -> None:
+    """Show what the agent was told of each call that was refused."""
+    for call in calls_of(stage, run):
+        if call.effect == "Deny":
+            stage.say(f"refused {call.tool}, {call.reason}: {call.message}")
 
 
 def start(stage: Stage, manifest: dict[str, Any]) -> None:
