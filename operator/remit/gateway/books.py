@@ -179,7 +179,7 @@ def out_of_turn(call: Call, record: RunRecord) -> Refused | None:
         return None
     if call.run.spec.desired is not Desired.RUNNING:
         return Refused(CallReason.RUN_NOT_ACTIVE, "the run was asked to stop: only the hand-over call is left")
-    bound = call.caller.pinned.bundle.agent.spec.loop.max_iterations
+    bound = call.caller.max_iterations
     if call.kind == "model" and record.model_calls >= bound:
         return Refused(CallReason.ITERATIONS_EXHAUSTED, f"the agent has used its {bound} model calls")
     return None
@@ -204,7 +204,7 @@ def worst_case(call: Call, account: Account) -> tuple[Amount | None, int]:
     if tool.model is None or caller is None:
         return None, 0
     model, choices = tool.model, call.choices
-    asked = min(call.asked_tokens, caller.pinned.bundle.agent.spec.model.max_output_tokens)
+    asked = min(call.asked_tokens, caller.max_output_tokens)
     granted = affordable_output_tokens(
         account,
         caller.limits,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
+from remit.api.agent import AgentSpec
 from remit.api.agentrun import AgentRunSpec
 from remit.api.evidence import RunFacts
 from remit.api.reasons import CallReason
@@ -90,6 +91,20 @@ class Caller:
     """The least of the pinned bundle's, the live one's and the run's own."""
     pinned: CompiledBundle
     live: Compiled
+
+    @property
+    def max_iterations(self) -> int:
+        """The run's bound of model calls: the lower of what was admitted and what is granted now."""
+        return min(agent.loop.max_iterations for agent in self._agents())
+
+    @property
+    def max_output_tokens(self) -> int:
+        """Bound of a model call's output: the lower of what was admitted and what is granted now."""
+        return min(agent.model.max_output_tokens for agent in self._agents())
+
+    def _agents(self) -> list[AgentSpec]:
+        bundles = (self.pinned, self.live)
+        return [bundle.bundle.agent.spec for bundle in bundles if isinstance(bundle, CompiledBundle)]
 
 
 @dataclass(frozen=True, slots=True)

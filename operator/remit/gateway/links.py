@@ -151,9 +151,15 @@ def objection(gate: Gate, call: Call) -> Refused | None:
         return gone
     run = call.run
     live = gate.authority.live(run.namespace, run.spec.agent)
-    if live is call.caller.live:
+    if live is call.caller.live and not is_over(call, gate.clock.now()):
         return None
     decision = decided(input_of(gate, call), call.caller.pinned, live)
     if decision.effect is Effect.ALLOW:
         return None
     return Refused(decision.reason, decision.message, rule=decision.rule, policy=decision.policy)
+
+
+def is_over(call: Call, now: float) -> bool:
+    """Tell whether the call's grant has ended since it was decided: a call may have waited for another."""
+    ends = (call.granted.not_after, call.current.not_after)
+    return any(end is not None and end <= now for end in ends)

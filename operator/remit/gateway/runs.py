@@ -120,7 +120,7 @@ def why_handed_over(gate: Gate, caller: Caller, remembered: Remembered, stop: st
     if caller.run.spec.desired is not Desired.RUNNING:
         return RunReason.CANCELLED, "the run was asked to stop and handed over"
     record = remembered.record
-    bound = caller.pinned.bundle.agent.spec.loop.max_iterations
+    bound = caller.max_iterations
     if record is not None and record.model_calls >= bound:
         return RunReason.BUDGET_EXHAUSTED, f"the agent used its {bound} model calls and handed over"
     if budget_of(gate, caller, remembered) != "ok":
@@ -209,9 +209,9 @@ def input_of(caller: Caller, record: RunRecord | None) -> RunInput:
         "model": {
             "api": api_of(caller),
             "name": agent.spec.model.name,
-            "maxOutputTokens": agent.spec.model.max_output_tokens,
+            "maxOutputTokens": caller.max_output_tokens,
         },
-        "maxIterations": agent.spec.loop.max_iterations,
+        "maxIterations": caller.max_iterations,
         "step": record.step if record is not None else 0,
     }
     if run.spec.case is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from aiohttp import web
 from tests.support.fake_authority import FakeCluster, a_policy, a_rule, a_tool
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.gateway_process import Served, reason_of
-from tests.support.governed import governed
+from tests.support.governed import CHAT, a_chat, governed
 from tests.support.polling import eventually_async
 
+from remit.adapters.clock import SystemClock
 from remit.gateway.settings import Settings
 
 Change = Callable[[FakeCluster], Any]
@@ -253,3 +255,33 @@ async def test_a_run_that_lost_its_form_is_refused_and_harms_nobody_else() -> No
         assert await asking == "RunNotFound"
         assert await eventually_async(lambda: refusal(world)) == "RunNotFound"
         assert (await world.control("/readyz"))[0] == 200
+
+
+async def tools_of(world: Served) -> Any:
+    answer = (await world.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}))[1]
+    return answer["result"]["tools"]
+
+
+async def test_a_call_that_waited_past_the_end_of_its_grant_does_not_go_out() -> None:
+    soon = datetime.fromtimestamp(SystemClock().now() + 1, UTC).isoformat().replace("+00:00", "Z")
+    async with governed(grant={"notAfter": soon}) as (world, bank):
+        waiting_for(bank)
+        first = asyncio.ensure_future(refusal(world))
+        await eventually_async(lambda: calls_of(bank), lambda calls: calls == 1)
+        second = asyncio.ensure_future(refusal(world))
+        await eventually_async(lambda: tools_of(world), lambda tools: tools == [], why="the grant has ended")
+        bank.gate.set()
+        await first
+        assert await second == "GrantExpired"
+        assert bank.calls == 1
+
+
+async def test_a_bound_that_is_lowered_holds_for_runs_under_way() -> None:
+    async with governed() as (world, _):
+        assert (await world.post(CHAT, a_chat()))[0] == 200
+        world.cluster.change("Agent", "clerk", loop={"maxIterations": 1})
+
+        async def refused() -> Any:
+            return (await world.post(CHAT, a_chat()))[1].get("error", {}).get("code")
+
+        assert await eventually_async(refused) == "IterationsExhausted"
