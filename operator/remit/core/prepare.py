@@ -121,6 +121,7 @@ class _InvalidError(Exception):
 def prepare(bundle: Bundle, rules: RuleEngine, schemas: SchemaEngine) -> CompiledBundle | Refusal:
     """Compile every rule, constraint and schema of the bundle."""
     try:
+        _require_output_schema(bundle, schemas)
         ordered = _rules_of(bundle, rules)
         tools = {(entry.grant.ref.name, entry.name): entry for entry in _tools_of(bundle, ordered, rules, schemas)}
     except _InvalidError as invalid:
@@ -134,6 +135,18 @@ def prepare(bundle: Bundle, rules: RuleEngine, schemas: SchemaEngine) -> Compile
         tools=MappingProxyType(tools),
         shown=MappingProxyType(shown),
     )
+
+
+def _require_output_schema(bundle: Bundle, engine: SchemaEngine) -> None:
+    """Refuse a schema of results that cannot be used: no run could succeed."""
+    schema = bundle.agent.spec.loop.output_schema
+    if schema is None:
+        return
+    try:
+        engine.compile(schema)
+    except InvalidSchemaError as error:
+        reason, name = ObjectReason.INVALID_SCHEMA, bundle.agent.ref.name
+        raise _InvalidError(Refusal(reason, f"loop.outputSchema: {error}", "Agent", name)) from error
 
 
 def _by_shown_name(entry: GrantedTool) -> str:

@@ -216,6 +216,12 @@ def test_a_schema_that_cannot_be_used_is_named() -> None:
     assert refusal.message.startswith("tools[credit].inputSchema: ")
 
 
+def test_a_schema_of_results_that_cannot_be_used_is_named() -> None:
+    refusal = refused(an_agent(loop={"outputSchema": {"$ref": "#"}}))
+    assert (refusal.reason, refusal.kind) == (ObjectReason.INVALID_SCHEMA, "Agent")
+    assert refusal.message.startswith("loop.outputSchema: ")
+
+
 @pytest.mark.parametrize(
     ("objects", "kind", "place"),
     [
