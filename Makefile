@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 READY := .venv/.ready
 export REMIT_CACHE ?= $(HOME)/.cache/remit
+export KUBECACHEDIR ?= $(REMIT_CACHE)/kubectl
 # A plain `su` keeps a PATH without these, and dpkg and chroot need them.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 ARGS ?=

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -65,9 +66,16 @@ def group_for(chosen: str | None) -> Any:
     return group
 
 
+def prepare(environment: MutableMapping[str, str]) -> None:
+    """Let programs be found, and let kubectl leave its cache among ours: `make clean` takes it away."""
+    environment["PATH"] = f"{environment.get('PATH', os.defpath)}:{SYSTEM_PROGRAMS}"
+    cache = environment.get("REMIT_CACHE") or Path.home() / ".cache" / "remit"
+    environment.setdefault("KUBECACHEDIR", f"{cache}/kubectl")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PROGRAMS}"
+    prepare(os.environ)
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith("-")), None)
     try:

@@ -119,6 +119,8 @@ def environment(name: Name = None) -> None:
     with _clear_errors():
         programs = (Path(sys.executable).parent, cluster.kubectl_path.parent)
     print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig_path))}")
+    if kept := os.environ.get("KUBECACHEDIR"):
+        print(f"export KUBECACHEDIR={shlex.quote(kept)}")
     print(f'export PATH="$PATH":{":".join(shlex.quote(str(folder)) for folder in programs)}')
 
 

@@ -161,6 +161,7 @@ def _environment(cache: Path, go: Path) -> dict[str, str]:
         "GOMODCACHE": str(cache / "go-mod"),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
+        **toolchain.places(cache),
     }
 
 

