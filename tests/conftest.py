@@ -24,6 +24,21 @@ TIMEOUT_SECONDS = {
 }
 
 
+CAMPAIGNS = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def campaigns(pytestconfig: pytest.Config) -> list[str]:
+    """What campaigns come to: each adds a line, and the lines are printed at the end of the tier."""
+    return pytestconfig.stash.setdefault(CAMPAIGNS, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what campaigns came to."""
+    for line in terminalreporter.config.stash.get(CAMPAIGNS, []):
+        terminalreporter.write_line(f"campaign: {line}")
+
+
 def tier_of(path: Path) -> str:
     """Return the directory below tests/ that holds the file."""
     return path.relative_to(TESTS).parts[0]
