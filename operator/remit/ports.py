@@ -181,8 +181,8 @@ class Ledger(Protocol):
     async def transact(self, work: Callable[[LedgerTransaction], Result]) -> Result:
         """Run `work` and return its result once all that it wrote is durable and under a signed checkpoint.
 
-        `work` runs on the writer's thread: it must be quick and pure but for the transaction. If it raises, nothing
-        of it remains and the exception is raised here. Raises LedgerUnavailableError when it cannot be made durable.
+        `work` runs when the writer comes to it, perhaps more than once: it must be quick and pure but for the
+        transaction. If it raises, nothing of it remains and the exception is raised here. Raises LedgerUnavailableError when it cannot be made durable.
         """
 
     async def read(self, work: Callable[[LedgerTransaction], Result]) -> Result:

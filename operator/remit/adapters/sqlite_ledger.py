@@ -1,19 +1,21 @@
-"""The Ledger port over one SQLite file: one writing thread with natural group commit, one reading thread.
+"""The Ledger port over one SQLite file: one writer with natural group commit, one reading thread.
 
 While the disk takes one group, the works that come in queue up and become the next group: one commit, one signature
 and one wake-up of the event loop for all of them, and no waiting when there is only one.
+
+Works run on the event loop, in memory; what waits for the disk, begin and commit, runs on a thread beside it. (Works on
+that thread fought the loop for the interpreter's lock at each statement: half of a call's time.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from remit.adapters.signing import CheckpointSigner
@@ -43,11 +45,12 @@ class SqliteLedger:
         self._store = store
         self._reader = reader
         self._note = store.note
-        self._queue: SimpleQueue[_Request | None] = SimpleQueue()
+        self._waiting: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
         self._closed = False
         self._reading = ThreadPoolExecutor(1, "ledger-reader")
-        self._writing = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
-        self._writing.start()
+        self._disk = ThreadPoolExecutor(1, "ledger-writer")
+        self._writing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, path: Path, signer: CheckpointSigner, connect: Connect = connect_writer) -> SqliteLedger:
@@ -62,17 +65,24 @@ class SqliteLedger:
                 store.close()
                 raise LedgerUnavailableError(f"the ledger at {path} cannot be read: {error}") from error
 
-        return await asyncio.to_thread(start)
+        ledger = await asyncio.to_thread(start)
+        ledger.start_writing()
+        return ledger
+
+    def start_writing(self) -> None:
+        """Begin to commit; `open` does it."""
+        self._writing = self._loop.create_task(self._write(), name="ledger-writer")
 
     async def transact(self, work: Callable[[LedgerTransaction], Result]) -> Result:
         """Run `work` and return its result once all that it wrote is durable and under a signed checkpoint.
 
         Cancelling the caller does not take the work back.
         """
-        if self._closed or self._queue.qsize() >= MAX_WAITING:
+        if self._closed or len(self._waiting) >= MAX_WAITING:
             raise LedgerUnavailableError("the ledger is closed" if self._closed else "too many wait for the ledger")
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put(_Request(work, future))
+        self._waiting.append(_Request(work, future))
+        self._arrived.set()
         return await future
 
     async def read(self, work: Callable[[LedgerTransaction], Result]) -> Result:
@@ -96,8 +106,10 @@ class SqliteLedger:
         if self._closed:
             return
         self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._writing.join)
+        self._arrived.set()
+        if self._writing is not None:
+            await self._writing
+        await asyncio.to_thread(self._disk.shutdown)
         await asyncio.to_thread(self._reading.shutdown)
         self._reader.close()
         self._store.close()
@@ -119,42 +131,32 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise LedgerUnavailableError(f"the ledger cannot be read now: {error}") from error
 
-    def _write(self) -> None:
-        """The writing thread: group after group until the end mark."""
-        last = False
-        while not last:
-            group, last = self._next_group()
-            if group:
-                self._deliver(group, self._commit(group))
+    async def _write(self) -> None:
+        """Commit group after group until the ledger is closed and nobody waits any more."""
+        while group := await self._next_group():
+            outcomes = await self._commit(group)
+            _resolve([(request.future, outcome) for request, outcome in zip(group, outcomes, strict=True)])
 
-    def _next_group(self) -> tuple[list[_Request], bool]:
-        """Wait for one request, and take those that are there; True when the end mark was among them."""
-        request = self._queue.get()
-        group: list[_Request] = []
-        try:
-            while request is not None:
-                group.append(request)
-                if len(group) == MAX_GROUP:
-                    return group, False
-                request = self._queue.get_nowait()
-        except Empty:
-            return group, False
-        return group, True
+    async def _next_group(self) -> list[_Request]:
+        """Wait for one request, and take those that are there; nothing at the end."""
+        while not self._waiting:
+            if self._closed:
+                return []
+            self._arrived.clear()
+            await self._arrived.wait()
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
 
-    def _commit(self, group: Sequence[_Request]) -> list[Outcome]:
+    async def _commit(self, group: Sequence[_Request]) -> list[Outcome]:
         """Commit the group; a failure is everybody's."""
+        store, beside = self._store, self._loop.run_in_executor
         try:
-            outcomes = self._store.commit([request.work for request in group])
-        except Exception as error:  # noqa: BLE001 - the writing thread outlives every fault: its callers must hear of it
+            await beside(self._disk, store.begin)
+            outcomes = store.run([request.work for request in group])
+            await beside(self._disk, store.finish)
+        except Exception as error:  # noqa: BLE001 - the writer outlives every fault: its callers must hear of it
             return [Outcome(error=_unavailable(error)) for _ in group]
-        self._note = self._store.note
+        self._note = store.note
         return outcomes
-
-    def _deliver(self, group: Sequence[_Request], outcomes: Sequence[Outcome]) -> None:
-        """Hand the outcomes back, with one wake-up of the event loop, if it is still there."""
-        if not self._loop.is_closed():
-            futures = [request.future for request in group]
-            self._loop.call_soon_threadsafe(_resolve, list(zip(futures, outcomes, strict=True)))
 
 
 def _resolve(pairs: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class SqliteStore:
         self._connect = connect
         self._lost = False
         self._version = -1
+        self._size = 0
         try:
             with ExitStack() as undo:
                 self._lock = _own(path)
@@ -56,7 +57,8 @@ class SqliteStore:
                 self._attach()
                 undo.callback(self._connection.close)
                 sync_directory(path.parent)
-                self._group(())
+                self._begin()
+                self._finish()
                 undo.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailableError(f"the ledger at {path} cannot be opened: {error}") from error
@@ -68,8 +70,31 @@ class SqliteStore:
 
     def commit(self, works: Sequence[Work]) -> list[Outcome]:
         """Run the works in order and make them durable together; raises LedgerUnavailableError, and then none is."""
+        self.begin()
+        outcomes = self.run(works)
+        self.finish()
+        return outcomes
+
+    def begin(self) -> None:
+        """Open a group; raises LedgerUnavailableError. May wait for the disk."""
+        with self._guarded():
+            self._begin()
+
+    def run(self, works: Sequence[Work]) -> list[Outcome]:
+        """Run the works of the open group in order, in memory but for what SQLite spills; raises as `begin`."""
+        with self._guarded():
+            return self._run(works)
+
+    def finish(self) -> None:
+        """Make the open group durable under a signed checkpoint; raises as `begin`. Waits for the disk."""
+        with self._guarded():
+            self._finish()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Leave the transaction when something fails in it, and say what its callers can act on."""
         try:
-            return self._group(works)
+            yield
         except sqlite3.Error as error:
             self._recover(error)
             raise LedgerUnavailableError(f"nothing can be made durable now: {error}") from error
@@ -82,17 +107,8 @@ class SqliteStore:
         self._connection.close()
         os.close(self._lock)
 
-    def _group(self, works: Sequence[Work]) -> list[Outcome]:
-        """Run one group in one transaction, and again, each work by itself, when one of them raises."""
-        try:
-            return self._transaction([self._together(work) for work in works])
-        except _RaisedError:
-            self._connection.execute("ROLLBACK")
-            self._version = -1
-            return self._transaction([self._alone(work) for work in works])
-
-    def _transaction(self, steps: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
-        """Run the steps and commit them under one checkpoint."""
+    def _begin(self) -> None:
+        """Open the transaction, and read anew what somebody else may have changed."""
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         version = execute("PRAGMA data_version").fetchone()[0]
@@ -101,33 +117,36 @@ class SqliteStore:
             self._records.forget()
             self._log.load()
             self._version = version
-        before = self._log.frontier.size
-        outcomes = [step() for step in steps]
-        if self._log.frontier.size != before:
+        self._size = self._log.frontier.size
+
+    def _run(self, works: Sequence[Work]) -> list[Outcome]:
+        """Run the group, and again, each work by itself, when one of them raises."""
+        try:
+            return [self._together(work) for work in works]
+        except _RaisedError:
+            self._connection.execute("ROLLBACK")
+            self._version = -1
+            self._begin()
+            return [self._one(work) for work in works]
+
+    def _finish(self) -> None:
+        """Sign what was appended, and commit."""
+        if self._log.frontier.size != self._size:
             self._log.seal()
         crash_point("before-commit")
-        execute("COMMIT")
+        self._connection.execute("COMMIT")
         crash_point("after-commit")
-        return outcomes
 
-    def _together(self, work: Work) -> Callable[[], Outcome]:
-        """Return the step that runs one work beside its neighbours."""
-
-        def step() -> Outcome:
-            try:
-                value = work(self._records)
-            except Exception as error:
-                self._records.require_sound()
-                raise _RaisedError from error
+    def _together(self, work: Work) -> Outcome:
+        """Run one work beside its neighbours."""
+        try:
+            value = work(self._records)
+        except Exception as error:
             self._records.require_sound()
-            self._records.keep()
-            return Outcome(value)
-
-        return step
-
-    def _alone(self, work: Work) -> Callable[[], Outcome]:
-        """Return the step that runs one work in a savepoint of its own."""
-        return lambda: self._one(work)
+            raise _RaisedError from error
+        self._records.require_sound()
+        self._records.keep()
+        return Outcome(value)
 
     def _one(self, work: Work) -> Outcome:
         """Run one work; if it raises, nothing of it remains."""
