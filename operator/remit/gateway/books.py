@@ -1,6 +1,6 @@
 """What the chain writes: works for the ledger's transactions, each of which becomes durable whole or not at all.
 
-They run on the ledger's thread: no I/O, no clock, nothing from outside but what is handed in.
+They run on the ledger's turn: no I/O, no clock, nothing from outside but what is handed in.
 """
 
 from __future__ import annotations
