@@ -27,7 +27,7 @@ test: $(READY) ## Run all tiers and print the counts
 	@$(PY) tools/run_tiers.py
 
 check: check-static ## Before every commit: format, lint, types, layers, generated files, unit, property
-	@$(PY) tools/run_tiers.py unit property golden
+	@REMIT_HYPOTHESIS=quick $(PY) tools/run_tiers.py unit property golden
 
 check-static: $(READY) ## The part of `check` that runs no test
 	@$(PY) tools/check_static.py
