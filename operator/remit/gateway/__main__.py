@@ -32,7 +32,7 @@ WATCH_SECONDS = 5
 
 
 SWITCH_SECONDS = 0.002
-"""How long the event loop and the threads beside it may keep the interpreter from each other; shorter costs more CPU."""
+"""How long the loop and the threads beside it may keep the interpreter from each other; shorter costs more CPU."""
 COLLECT_AFTER = 20_000
 """A call makes hundreds of objects and next to no cycle: looking for one every 700 objects costs a tenth of all CPU."""
 
