@@ -182,7 +182,8 @@ class Ledger(Protocol):
         """Run `work` and return its result once all that it wrote is durable and under a signed checkpoint.
 
         `work` runs when the writer comes to it, perhaps more than once: it must be quick and pure but for the
-        transaction. If it raises, nothing of it remains and the exception is raised here. Raises LedgerUnavailableError when it cannot be made durable.
+        transaction. If it raises, nothing of it remains and the exception is raised here. Raises
+        LedgerUnavailableError when it cannot be made durable.
         """
 
     async def read(self, work: Callable[[LedgerTransaction], Result]) -> Result:
