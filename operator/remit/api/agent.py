@@ -108,6 +108,13 @@ class Sandbox(ApiModel):
     """Size of the writable /scratch in MiB."""
 
 
+class Warm(ApiModel):
+    """Pods that stand ready, without a run and without authority."""
+
+    replicas: Annotated[int, Field(ge=0, le=500)] = 0
+    """How many; only for the harness runtime."""
+
+
 class AgentSpec(ApiModel):
     """Desired state of an Agent."""
 
@@ -127,6 +134,18 @@ class AgentSpec(ApiModel):
     """When it stops."""
     sandbox: Sandbox = Sandbox()
     """Bounds of its pods."""
+    warm: Warm = Warm()
+    """Pods that stand ready for its runs."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.warm) || !has(self.warm.replicas) || self.warm.replicas == 0 || has(self.runtime.harness)",
+                "warm.replicas must be 0 unless runtime.harness is set: a container's image may not wait to be told",
+                fieldPath=".warm.replicas",
+            )
+        )
+    )
 
 
 class Revision(ApiModel):
@@ -156,8 +175,12 @@ class AgentStatus(ObservedStatus):
     """The last revision admitted while Active; new runs are pinned to it."""
     tools: Annotated[list[EffectiveTool], Field(max_length=512, json_schema_extra=list_map("grant", "name"))] = []
     """Effective tools."""
+    revisions: Annotated[list[Revision], Field(max_length=64, json_schema_extra=LIST_ATOMIC)] = []
+    """Earlier revisions that are still kept, newest first: runs are pinned to them, or may soon be."""
     active_runs: Count = 0
     """Runs that are not finished."""
+    warm_pods: Count = 0
+    """Pods that stand ready."""
 
 
 __all__ = [
@@ -174,4 +197,5 @@ __all__ = [
     "Revision",
     "Runtime",
     "Sandbox",
+    "Warm",
 ]

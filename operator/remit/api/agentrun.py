@@ -13,6 +13,7 @@ from remit.api.meta import (
     AgentName,
     ApiModel,
     Count,
+    Enforcement,
     MicroUSD,
     ObservedStatus,
     Purpose,
@@ -24,9 +25,10 @@ from remit.api.meta import (
 
 
 class Desired(StrEnum):
-    """What the user wants of the run. Stopped lets the agent hand over; Terminated does not."""
+    """What the user wants of the run. Suspended holds its calls back; Stopped lets the agent hand over."""
 
     RUNNING = "Running"
+    SUSPENDED = "Suspended"
     STOPPED = "Stopped"
     TERMINATED = "Terminated"
 
@@ -68,6 +70,15 @@ class RunBudget(ApiModel):
     """Time since the run started."""
 
 
+class Retry(ApiModel):
+    """What to do when the infrastructure fails: pod lost, evicted, not started. Never for what the agent did."""
+
+    limit: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many more pods may be tried. A run whose agent already wrote is never started again."""
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
+    """Pause before the first new try; it doubles with each."""
+
+
 class AgentRunSpec(ApiModel):
     """Desired state of an AgentRun. Only `desired` and `ttlSecondsAfterFinished` may change."""
 
@@ -87,6 +98,8 @@ class AgentRunSpec(ApiModel):
     """Time from creation to the end."""
     attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """A new attempt of the same name is a new run."""
+    retry: Retry = Retry()
+    """What to do when the infrastructure fails."""
     desired: Desired = Desired.RUNNING
     """What the user wants of it."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 300
@@ -101,7 +114,7 @@ class AgentRunSpec(ApiModel):
                     f"{field} must not change: make a new AgentRun",
                     fieldPath=f".{field}",
                 )
-                for field in ("case", "requester", "budget", "input")
+                for field in ("case", "requester", "budget", "input", "retry")
             ),
             *(
                 cel(
@@ -112,7 +125,8 @@ class AgentRunSpec(ApiModel):
                 for field in ("agent", "purpose", "attempt", "deadlineSeconds")
             ),
             cel(
-                "oldSelf.desired == 'Running' || self.desired == oldSelf.desired || self.desired == 'Terminated'",
+                "oldSelf.desired in ['Running', 'Suspended'] || self.desired == oldSelf.desired"
+                " || self.desired == 'Terminated'",
                 "desired must not go back: a stopped run cannot be started again",
                 fieldPath=".desired",
             ),
@@ -142,6 +156,17 @@ class RunPod(ApiModel):
     """Pod UID."""
 
 
+class FailedTry(ApiModel):
+    """A pod of the run that the infrastructure failed."""
+
+    pod: RunPod
+    """The pod."""
+    ended_at: Timestamp
+    """When it was given up."""
+    message: Annotated[str, Field(max_length=1024)]
+    """Why."""
+
+
 class Outcome(ApiModel):
     """How the run ended at the gateway, from the ledger. Written by the gateway only."""
 
@@ -149,6 +174,8 @@ class Outcome(ApiModel):
     """One of the run's final reasons."""
     message: Annotated[str, Field(max_length=2048)]
     """What happened."""
+    recorded_from: Annotated[str, Field(max_length=64)] | None = None
+    """UID of the earlier run that did this very work: the run itself executed nothing."""
 
 
 class EvidenceHead(ApiModel):
@@ -175,6 +202,10 @@ class AgentRunStatus(ObservedStatus):
     """When the pod was made."""
     finished_at: Timestamp | None = None
     """When the run finished."""
+    tries: Annotated[list[FailedTry], Field(max_length=10, json_schema_extra=LIST_ATOMIC)] = []
+    """Pods that the infrastructure failed, oldest first."""
+    enforced: Enforcement | None = None
+    """The generation of the run that the gateway enforces. Written by the gateway, when a change took authority."""
     step: Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)] | None = None
     """Turn that the agent is in. Written by the gateway."""
     usage: Usage | None = None
@@ -195,8 +226,10 @@ __all__ = [
     "Case",
     "Desired",
     "EvidenceHead",
+    "FailedTry",
     "Outcome",
     "Requester",
+    "Retry",
     "RunBudget",
     "RunPod",
     "Usage",

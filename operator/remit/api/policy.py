@@ -14,6 +14,7 @@ from remit.api.meta import (
     Expression,
     Message,
     MicroUSD,
+    ObjectName,
     ObservedStatus,
     Seconds,
     ShortName,
@@ -92,11 +93,44 @@ class Budget(ApiModel):
     """Share of tokens and money that is kept for the hand-over call."""
 
 
+class NodeAccess(StrEnum):
+    """Whether runs may start where sandboxes reach their own node, which the NetworkPolicy standard allows."""
+
+    WARN = "Warn"
+    REFUSE = "Refuse"
+
+
+class CaseRule(StrEnum):
+    """Whether a run must name its case."""
+
+    OPTIONAL = "Optional"
+    REQUIRED = "Required"
+
+
+class RunRules(ApiModel):
+    """Which runs may start, and how many at once."""
+
+    max_concurrent: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    """Runs at once, in one namespace, of all the agents that the policy is for; the others wait in order."""
+    case: CaseRule = CaseRule.OPTIONAL
+    """Whether a run must name its case; one that does not is Denied."""
+
+
 class SandboxFloor(ApiModel):
     """What every sandbox must at least be."""
 
     images: ImageReferences = ImageReferences.DIGEST
     """Whether images of containers may be named by tag."""
+    runtime_class_names: Annotated[
+        list[ObjectName] | None, Field(min_length=1, max_length=16, json_schema_extra=LIST_SET)
+    ] = None
+    """RuntimeClasses of which the sandbox must name one, for example gvisor; absent: any, or none."""
+    max_cpu_millis: Annotated[int | None, Field(ge=10, le=64_000)] = None
+    """The most CPU that a sandbox may ask for."""
+    max_memory_mib: Annotated[int | None, Field(ge=32, le=262_144)] = None
+    """The most memory that a sandbox may ask for, in MiB."""
+    node_access: NodeAccess = NodeAccess.WARN
+    """Whether runs may start where the probe found that sandboxes reach their own node."""
 
 
 class PolicySpec(ApiModel):
@@ -113,6 +147,8 @@ class PolicySpec(ApiModel):
     """Rules; silence is a deny."""
     budgets: Annotated[list[Budget], Field(min_length=1, max_length=8, json_schema_extra=list_map("per"))]
     """Budgets; a run that no budget bounds does not start."""
+    runs: RunRules = RunRules()
+    """Which runs may start, and how many at once."""
     sandbox: SandboxFloor = SandboxFloor()
     """Floor for sandboxes."""
 
@@ -127,11 +163,14 @@ class PolicyStatus(ObservedStatus):
 __all__ = [
     "Budget",
     "BudgetScope",
+    "CaseRule",
     "Effect",
     "ImageReferences",
+    "NodeAccess",
     "PolicySpec",
     "PolicyStatus",
     "RiskSelector",
     "Rule",
+    "RunRules",
     "SandboxFloor",
 ]

@@ -9,6 +9,7 @@ class RunReason(StrEnum):
     PENDING = "Pending"
     STARTING = "Starting"
     RUNNING = "Running"
+    SUSPENDED = "Suspended"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     DENIED = "Denied"
@@ -20,7 +21,8 @@ class RunReason(StrEnum):
     OUTCOME_UNKNOWN = "OutcomeUnknown"
 
 
-FINAL_RUN_REASONS = frozenset(RunReason) - {RunReason.PENDING, RunReason.STARTING, RunReason.RUNNING}
+UNDER_WAY_RUN_REASONS = frozenset({RunReason.PENDING, RunReason.STARTING, RunReason.RUNNING, RunReason.SUSPENDED})
+FINAL_RUN_REASONS = frozenset(RunReason) - UNDER_WAY_RUN_REASONS
 
 
 class ObjectReason(StrEnum):
@@ -44,6 +46,10 @@ class ObjectReason(StrEnum):
     HOST_NOT_ALLOWED = "HostNotAllowed"
     NAMESPACE_SELECTOR_NOT_ALLOWED = "NamespaceSelectorNotAllowed"
     GATEWAY_NOT_READY = "GatewayNotReady"
+    NETWORK_POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
+    NODE_REACHABLE = "NodeReachable"
+    RUNTIME_CLASS_NOT_ALLOWED = "RuntimeClassNotAllowed"
+    RESOURCES_NOT_ALLOWED = "ResourcesNotAllowed"
 
 
 class CallReason(StrEnum):
@@ -53,6 +59,8 @@ class CallReason(StrEnum):
     UNAUTHENTICATED = "Unauthenticated"
     RUN_NOT_FOUND = "RunNotFound"
     RUN_NOT_ACTIVE = "RunNotActive"
+    RUN_SUSPENDED = "RunSuspended"
+    RUN_ALREADY_EXECUTED = "RunAlreadyExecuted"
     AUTHORITY_STALE = "AuthorityStale"
     BUNDLE_MISSING = "BundleMissing"
     REVOKED = "Revoked"
