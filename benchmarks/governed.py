@@ -56,6 +56,12 @@ class MadeUpCluster:
         """Answer a TokenReview."""
         return {**manifest, "status": self._objects.review(manifest["spec"]["token"])}
 
+    async def patch(
+        self, _api_version: str, _kind: str, patch: Mapping[str, Any], _manager: str
+    ) -> dict[str, Any]:
+        """Take it, and forget it."""
+        return dict(patch)
+
     async def delete(self, *_address: str) -> None:
         """Delete nothing."""
 

@@ -277,7 +277,7 @@ class Upstream(Protocol):
 
 
 class Cluster(Protocol):
-    """The five verbs on Kubernetes objects, as plain dictionaries."""
+    """The verbs on Kubernetes objects, as plain dictionaries."""
 
     async def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the object, None when there is none."""
@@ -290,6 +290,13 @@ class Cluster(Protocol):
 
     async def create(self, manifest: Mapping[str, Any], manager: str) -> dict[str, Any]:
         """Create; when it exists already, return what exists."""
+
+    async def patch(self, api_version: str, kind: str, patch: Mapping[str, Any], manager: str) -> dict[str, Any]:
+        """Merge a patch (RFC 7386) into the object of its `metadata`: name, namespace, and the state that it is for.
+
+        `metadata.resourceVersion` and `metadata.uid` are preconditions: ClusterError 409 when the object is in
+        another state, 404 when it is gone. Returns the object as stored.
+        """
 
     async def delete(  # noqa: PLR0917 (a full address)
         self, api_version: str, kind: str, namespace: str, name: str, uid: str

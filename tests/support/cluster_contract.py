@@ -82,6 +82,35 @@ class ClusterContract:
         assert second["metadata"]["uid"] == first["metadata"]["uid"]
         assert second["metadata"]["labels"]["a"] == "1"
 
+    async def test_a_patch_merges_takes_away_and_replaces_lists(self, port: Cluster, home: str) -> None:
+        made = await port.create(an_account(home, "patched", a="1", b="2"), MANAGER)
+        metadata = {"name": "patched", "namespace": home, "labels": {"a": None, "c": "3"}}
+        await port.patch(*ACCOUNT, {"metadata": metadata}, MANAGER)
+
+        now = await port.get(*ACCOUNT, home, "patched")
+
+        assert now is not None
+        assert now["metadata"]["labels"] == {LABEL_MANAGED_BY: "remit", "b": "2", "c": "3"}
+        assert now["metadata"]["uid"] == made["metadata"]["uid"]
+
+    @pytest.mark.parametrize("field", ["resourceVersion", "uid"])
+    async def test_a_patch_for_another_state_is_a_conflict(self, port: Cluster, home: str, field: str) -> None:
+        name = f"raced-{field.lower()}"
+        await port.create(an_account(home, name), MANAGER)
+        first = {"metadata": {"name": name, "namespace": home, "labels": {"first": "yes"}}}
+        await port.patch(*ACCOUNT, first, MANAGER)
+        late = {"metadata": {"name": name, "namespace": home, "labels": {"late": "yes"}, field: "1"}}
+        with pytest.raises(ClusterError) as refused:
+            await port.patch(*ACCOUNT, late, MANAGER)
+
+        assert (refused.value.code, refused.value.reason) == (409, "Conflict")
+
+    async def test_what_is_not_there_cannot_be_patched(self, port: Cluster, home: str) -> None:
+        with pytest.raises(ClusterError) as refused:
+            await port.patch(*ACCOUNT, {"metadata": {"name": "absent", "namespace": home}}, MANAGER)
+
+        assert refused.value.code == 404
+
     async def test_only_the_object_of_that_uid_is_deleted(self, port: Cluster, home: str) -> None:
         made = await port.create(an_account(home, "kept"), MANAGER)
         await port.delete(*ACCOUNT, home, "kept", "another")

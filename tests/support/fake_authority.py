@@ -100,6 +100,9 @@ class FakeCluster:
     async def apply(self, manifest: Mapping[str, Any], manager: str) -> Stored:
         raise AssertionError(f"the gateway applies no object: {manifest['kind']} by {manager}")
 
+    async def patch(self, api_version: str, kind: str, patch: Mapping[str, Any], manager: str) -> Stored:
+        raise AssertionError(f"the gateway patches nothing: {kind} by {manager}")
+
     async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:  # noqa: PLR0917
         raise AssertionError(f"the gateway deletes nothing: {kind} {name}")
 

@@ -86,6 +86,20 @@ class FakeCluster:
 
         return self.write("create", place, make)
 
+    async def patch(self, api_version: str, kind: str, patch: Mapping[str, Any], manager: str) -> Object:
+        place = (kind, *place_of({**patch, "kind": kind})[1:])
+
+        def merge_in() -> Object:
+            known = self.objects.get(place)
+            if known is None:
+                raise ClusterError(f"{place} not found", "NotFound", 404)
+            for field in ("resourceVersion", "uid"):
+                if patch["metadata"].get(field, known["metadata"][field]) != known["metadata"][field]:
+                    raise ClusterError("the object has been modified", "Conflict", 409)
+            return self.stored(place, merge_patched(known, patch))
+
+        return self.write("patch", place, merge_in)
+
     async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:  # noqa: PLR0917 - the port's
         place = (kind, namespace, name)
 
@@ -206,12 +220,12 @@ class FakeCluster:
             raise ClusterError("data: is immutable", "Invalid", 422)
 
     def require_possible_pod(self, pod: Object, known: Object | None) -> None:
-        """A pod needs its account, at most 63 characters, and never changes its spec."""
+        """A pod needs its account, at most 63 characters, and never changes its spec, but to get a deadline."""
         namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
         assert len(pod["metadata"]["name"]) <= 63, "pod name"
         if known is None and ("ServiceAccount", namespace, account) not in self.objects:
             raise ClusterError(f"error looking up service account {namespace}/{account}", "Forbidden", 403)
-        if known is not None and known["spec"] != pod["spec"]:
+        if known is not None and known["spec"] not in (pod["spec"], without_deadline(pod["spec"])):
             raise ClusterError("pod updates may not change fields", "Invalid", 422)
 
     def tell(self, change: str, thing: Object) -> None:
@@ -237,6 +251,20 @@ def selects(selector: str, thing: Mapping[str, Any]) -> bool:
         if key not in labels or (equals and labels[key] != value):
             return False
     return True
+
+
+def merge_patched(known: Any, patch: Any) -> Any:
+    """Merge by RFC 7386: null takes away, lists are whole."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    base = dict(known) if isinstance(known, Mapping) else {}
+    merged = base | {key: merge_patched(base.get(key), value) for key, value in patch.items() if value is not None}
+    return {key: value for key, value in merged.items() if patch.get(key, ...) is not None}
+
+
+def without_deadline(spec: Mapping[str, Any]) -> Object:
+    """Return a pod's spec as it was before it got its deadline."""
+    return {key: value for key, value in spec.items() if key != "activeDeadlineSeconds"}
 
 
 def merge(known: Any, wanted: Any, before: Any, name: str = "") -> Any:

@@ -21,6 +21,7 @@ from remit.ports import ClusterError
 
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
+MERGE = "application/merge-patch+json"
 PAGE = 500
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 240
@@ -116,6 +117,12 @@ class KubernetesCluster:
             if exists is None:  # it went in between: the caller tries again
                 raise
             return exists
+
+    async def patch(self, api_version: str, kind: str, patch: Mapping[str, Any], manager: str) -> Object:
+        """Merge a patch into the object that its metadata names, if it is still in that state."""
+        metadata = patch["metadata"]
+        path = Resource(api_version, kind).path(metadata.get("namespace", ""), metadata["name"])
+        return await self._request("PATCH", path, {"fieldManager": manager}, patch, content_type=MERGE)
 
     async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str) -> None:  # noqa: PLR0917 - the port's signature
         """Delete exactly the object with this UID; absent is success, and so is another one of the name."""

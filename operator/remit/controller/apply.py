@@ -50,6 +50,15 @@ class Hands:
                 case Delete():
                     await self._delete(action)
 
+    async def patch(self, kind: str, api_version: str, patch: Mapping[str, Any]) -> Object:
+        """Merge a patch into the object in the state that it names; returns it as stored."""
+        self._pass("before-patch", kind)
+        stored = await self._cluster.patch(api_version, kind, patch, CONTROLLER_FIELD_MANAGER)
+        self._pass("after-patch", kind)
+        self._metrics.writes.labels("patch", kind).inc()
+        self._store.put(kind, stored)
+        return stored
+
     async def write_status(self, thing: Object, status: Mapping[str, Any], owned: Iterable[str]) -> Object:
         """Write our part of the status, unless it stands there already; returns the object as it is then."""
         if is_written(thing.get("status") or {}, status, owned):

@@ -10,9 +10,10 @@ from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
 from remit.controller.kinds import AGENT, GRANT, NAMESPACE, POLICY, RUN, concerned
 from remit.controller.namespaces import Namespaces
+from remit.controller.protection import Protection
 from remit.controller.runs import Runs
 from remit.controller.settings import Settings
-from remit.controller.store import Key, Object, Store
+from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
 from remit.controller.work import Work
 from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
@@ -40,11 +41,14 @@ class Controller:
         hands = Hands(cluster, self.store, clock, self.metrics)
         declarations = Declarations(self.store, hands, clock, settings)
         compiler = Compiler(rules, schemas, settings.install_namespace)
+        protection = Protection(cluster, clock, settings)
         self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler).reconcile,
             GRANT.kind: declarations.reconcile,
             POLICY.kind: declarations.reconcile,
-            RUN.kind: Runs(cluster, self.store, hands, clock, settings=settings, metrics=self.metrics).reconcile,
+            RUN.kind: Runs(
+                self.store, hands, clock, settings=settings, metrics=self.metrics, protection=protection
+            ).reconcile,
             NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
         }
         self.work = Work(self.reconcile, clock)
@@ -81,6 +85,12 @@ class Controller:
         if kind == RUN.kind:
             agent = Key(AGENT.kind, thing["metadata"]["namespace"], str(thing["spec"].get("agent", "")))
             self.work.add_at(agent, self._clock.now() + COUNT_SECONDS)
+
+    def look_again(self) -> None:
+        """Have every object looked at: who did it until now may have been stopped anywhere."""
+        for kind in self._reconcilers:
+            for thing in self.store.all(kind):
+                self.work.add(key_of(kind, thing))
 
     def take(self, kind: str, things: list[Object], version: int) -> None:
         """Take in a whole list: what a watch missed is made up for."""

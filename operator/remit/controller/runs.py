@@ -10,16 +10,16 @@ from pydantic import ValidationError
 
 from remit.api.agent import AgentSpec
 from remit.api.agentrun import AgentRunSpec, Desired
-from remit.api.names import GATEWAY_SERVICE, LABEL_SANDBOX
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.controller.apply import Hands
 from remit.controller.gather import RunWorld, run_world
-from remit.controller.kinds import NETWORK_POLICY, POD, REVISION, is_under_way
+from remit.controller.kinds import POD, is_under_way
+from remit.controller.protection import Protection
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
 from remit.core.admission import Disallowed, Subject, Wait, review
-from remit.core.children import SandboxSettings, agent_account, agent_policy, run_pod, standing_deny
+from remit.core.children import run_pod
 from remit.core.course import (
     KILLED_AT_ONCE,
     RUN_STATUS_FIELDS,
@@ -32,12 +32,10 @@ from remit.core.course import (
 )
 from remit.core.lifecycle import RunFacts, next_look, step
 from remit.core.moments import epoch_seconds
-from remit.core.openings import opening
-from remit.core.plan import Reference, deletion, is_in_place, is_leaving, missing, plan
+from remit.core.plan import deletion, is_in_place, is_leaving, plan
 from remit.core.pods import pod_facts
-from remit.ports import Clock, Cluster
+from remit.ports import Clock
 
-GATEWAY_ADDRESS_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 5.0
 """How often to look whether what no event tells of has changed."""
 _UNREADABLE: Final = AgentRunSpec(agent="unreadable", purpose="unreadable")
@@ -56,17 +54,15 @@ class Runs:
     """AgentRuns."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, hands: Hands, clock: Clock, *, settings: Settings, metrics: Metrics
+        self, store: Store, hands: Hands, clock: Clock, *, settings: Settings, metrics: Metrics, protection: Protection
     ) -> None:
         """Act by these hands."""
-        self._cluster = cluster
+        self._protection = protection
         self._store = store
         self._hands = hands
         self._clock = clock
-        self._settings = settings
         self._metrics = metrics
         self._bounds = Bounds(settings.stop_grace_seconds, settings.outcome_grace_seconds)
-        self._gateway = ("", 0.0)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run on; returns when to look again."""
@@ -101,33 +97,13 @@ class Runs:
         """Make the pod, or adopt it after a crash, but only behind all that protects it."""
         run, agent = world.run, world.agent
         assert agent is not None  # noqa: S101 - the review waits for the agent
-        namespace, revision = run["metadata"]["namespace"], agent["status"]["revision"]
-        protection = (
-            standing_deny(namespace),
-            agent_policy(agent, self._settings.install_namespace),
-            agent_account(agent),
-        )
-        awaited = [f"{child['kind']} {child['metadata']['name']}" for child in missing(protection, world.seen)]
-        pinned = world.seen.get(Reference(REVISION.kind, namespace, revision["name"]))
-        if not is_child_of(pinned, agent):
-            awaited.append(f"{REVISION.kind} {revision['name']}")
-        if not (address := await self._gateway_address()):
-            awaited.append(f"Service {self._settings.install_namespace}/{GATEWAY_SERVICE}")
-        if awaited:
-            return Start(waiting_for=f"waiting for {', '.join(awaited)}")
-        sandbox = SandboxSettings(self._settings.harness_image, address)
-        wanted = run_pod(run, spec, AgentSpec.model_validate(agent["spec"]), sandbox)
-        if name := await self._opening(wanted, protection):
-            way_out = f"exclude them there by {LABEL_SANDBOX} DoesNotExist, or delete it"
-            return Start(waiting_for=f"NetworkPolicy {name} opens sandboxes, for policies add up: {way_out}")
-        return await self._place(world, [*protection, wanted], revision)
-
-    async def _opening(self, pod: Object, protection: Sequence[Object]) -> str:
-        """Return the NetworkPolicy of someone else that would open the pod, read as it is now; empty for none."""
-        policies = await self._cluster.list(
-            NETWORK_POLICY.api_version, NETWORK_POLICY.kind, pod["metadata"]["namespace"]
-        )
-        return opening(policies, pod["metadata"]["labels"], {child["metadata"]["name"] for child in protection})
+        gate = await self._protection.gate(agent, world.seen)
+        if gate.sandbox is None:
+            return Start(waiting_for=gate.waiting_for)
+        wanted = run_pod(run, spec, AgentSpec.model_validate(agent["spec"]), gate.sandbox)
+        if opened := await self._protection.opening(wanted, gate.protection):
+            return Start(waiting_for=opened)
+        return await self._place(world, [*gate.protection, wanted], agent["status"]["revision"])
 
     async def _place(self, world: RunWorld, wanted: Sequence[Object], revision: Object) -> Start:
         """Create the pod, which stands last; only one that is as wanted, and this run's, is taken."""
@@ -147,16 +123,6 @@ class Runs:
         return Start(
             failure=f"pod {name} was changed on its way in, by an admission webhook: it is no sandbox any more"
         )
-
-    async def _gateway_address(self) -> str:
-        """Return the ClusterIP of the gateway's Service, which hardly ever changes."""
-        address, read_at = self._gateway
-        if address and self._clock.monotonic() < read_at + GATEWAY_ADDRESS_SECONDS:
-            return address
-        service = await self._cluster.get("v1", "Service", self._settings.install_namespace, GATEWAY_SERVICE)
-        address = str(((service or {}).get("spec") or {}).get("clusterIP") or "")
-        self._gateway = (address, self._clock.monotonic())
-        return address
 
     async def _end(self, run: Object, reason: RunReason) -> float | None:
         """Count the end, and see to the pod."""
