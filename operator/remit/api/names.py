@@ -6,6 +6,8 @@ LABEL_SANDBOX = "remit.dev/sandbox"
 """On every sandbox pod; its value is the runtime, harness or container. The standing deny policy selects it."""
 LABEL_AGENT = "remit.dev/agent"
 LABEL_RUN = "remit.dev/run"
+LABEL_WARM = "remit.dev/warm"
+"""On a pod that stands ready for a run of its agent; its value is what the pod was made from. Gone once claimed."""
 LABEL_QUARANTINE = "remit.dev/quarantine"
 """Takes the way to the gateway from a pod."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -29,8 +31,15 @@ GATEWAY_ACCOUNT = "remit-gateway"
 GATEWAY_SERVICE = "remit-gateway"
 CONTROL_SERVICE = "remit-gateway-control"
 GATEWAY_LABELS = {"app.kubernetes.io/name": "remit-gateway"}
+LEASE = "remit-controller"
+"""Held by the controller that leads, in the install namespace."""
 CONTROLLER_FIELD_MANAGER = "remit-controller"
 GATEWAY_FIELD_MANAGER = "remit-gateway"
+
+PROBE_AGENT = "enforcement.probe"
+"""Stands where an agent's name would in all that the enforcement probe needs: no agent's name has a dot."""
+PROBE_RECORD = "remit-enforcement"
+"""ConfigMap of the install namespace with what the enforcement probe last found; owns the probe's objects."""
 
 DENY_POLICY = "remit-sandbox-deny"
 """The standing NetworkPolicy of a namespace."""
@@ -59,6 +68,11 @@ def pod_name(run: str, attempt: int) -> str:
         return plain
     mark = sha256(plain.encode()).hexdigest()[:10]
     return f"{run.replace('.', '-')[:52].rstrip('-')}-{mark}"
+
+
+def warm_name(agent: str, mark: str, place: int) -> str:
+    """Name of a warm pod: the same for the same place in the same pool, so that making it twice makes one."""
+    return f"{agent[:40].rstrip('-')}-warm-{sha256(f'{mark}/{place}'.encode()).hexdigest()[:10]}"
 
 
 def run_label(run: str) -> str:

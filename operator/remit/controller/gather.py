@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from remit.api import names
 from remit.api.names import DENY_POLICY, agent_child, pod_name
@@ -13,11 +14,12 @@ from remit.controller.kinds import (
     GRANT,
     NAMESPACE,
     NETWORK_POLICY,
+    OF_AGENT,
+    OF_OWNER,
     POD,
     POLICY,
     REVISION,
-    RUN,
-    is_under_way,
+    runs_of_agent,
 )
 from remit.controller.store import Key, Object, Store
 from remit.core.plan import Reference, is_leaving
@@ -31,7 +33,7 @@ class RunWorld:
     agent: Object | None
     model_grant: Object | None
     pod: Object | None
-    """What has the name of the run's pod, whoever made it."""
+    """The pod that the status names; before it names one, a pod that is the run's, else what has the pod's name."""
     seen: Mapping[Reference, Object]
 
 
@@ -50,7 +52,7 @@ class AgentWorld:
     """Its runs under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NamespaceWorld:
     """A namespace, as far as its sandboxes are concerned."""
 
@@ -58,7 +60,12 @@ class NamespaceWorld:
     is_leaving: bool
     has_agents: bool
     deny: Object | None
-    pods: tuple[Object, ...]
+    store: Store
+
+    @cached_property
+    def pods(self) -> tuple[Object, ...]:
+        """Its sandboxes; hardly ever asked for, and many."""
+        return tuple(pod for pod in self.store.within(POD.kind, self.name) if _is_ours(pod))
 
 
 def run_world(store: Store, key: Key) -> RunWorld | None:
@@ -82,7 +89,7 @@ def run_world(store: Store, key: Key) -> RunWorld | None:
         run=run,
         agent=agent,
         model_grant=store.get(Key(GRANT.kind, namespace, grant_name)),
-        pod=store.get(Key(POD.kind, namespace, name)),
+        pod=_pod_of(store, run, name),
         seen=_seen(store, children),
     )
 
@@ -99,16 +106,7 @@ def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | 
         Key(NETWORK_POLICY.kind, key.namespace, agent_child(key.name)),
         Key(ACCOUNT.kind, key.namespace, agent_child(key.name)),
     ]
-    revisions = [
-        revision
-        for revision in store.within(REVISION.kind, key.namespace)
-        if (revision["metadata"].get("labels") or {}).get(names.LABEL_AGENT) == key.name
-    ]
-    runs = [
-        run
-        for run in store.within(RUN.kind, key.namespace)
-        if run["spec"].get("agent") == key.name and is_under_way(run)
-    ]
+    revisions = store.having(REVISION.kind, OF_AGENT, key.namespace, key.name)
     return AgentWorld(
         agent=agent,
         grants=tuple(store.within(GRANT.kind, key.namespace)),
@@ -119,7 +117,7 @@ def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | 
             **{Reference(REVISION.kind, key.namespace, item["metadata"]["name"]): item for item in revisions},
         },
         revisions=tuple(revisions),
-        runs=tuple(runs),
+        runs=tuple(runs_of_agent(store, key.namespace, key.name)),
     )
 
 
@@ -131,8 +129,19 @@ def namespace_world(store: Store, name: str) -> NamespaceWorld:
         is_leaving=namespace is not None and is_leaving(namespace),
         has_agents=bool(store.within(AGENT.kind, name)),
         deny=store.get(Key(NETWORK_POLICY.kind, name, DENY_POLICY)),
-        pods=tuple(pod for pod in store.within(POD.kind, name) if _is_ours(pod)),
+        store=store,
     )
+
+
+def _pod_of(store: Store, run: Object, name: str) -> Object | None:
+    """Find the run's pod; one that stood warm before has a name of its own."""
+    namespace, status = run["metadata"]["namespace"], run.get("status") or {}
+    if recorded := status.get("pod"):
+        return store.get(Key(POD.kind, namespace, recorded["name"]))
+    given_up = {attempt["pod"]["uid"] for attempt in status.get("tries") or ()}
+    own = store.having(POD.kind, OF_OWNER, namespace, run["metadata"]["uid"])
+    found = [pod for pod in own if pod["metadata"]["uid"] not in given_up and not is_leaving(pod)]
+    return found[0] if found else store.get(Key(POD.kind, namespace, name))
 
 
 def _is_ours(pod: Object) -> bool:

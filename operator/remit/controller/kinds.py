@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from remit.api import names
 from remit.api.meta import GROUP, VERSION
-from remit.controller.store import Key, Store, Watched, key_of
+from remit.controller.store import Index, Indexes, Key, Store, Watched, key_of
 from remit.core.conditions import is_true
 
 AGENT: Final = Watched("Agent", GROUP, VERSION, "agents")
@@ -25,6 +25,13 @@ ACCOUNT: Final = Watched("ServiceAccount", "", "v1", "serviceaccounts", _OURS)
 REVISION: Final = Watched("ControllerRevision", "apps", "v1", "controllerrevisions", _OURS)
 WATCHED: Final = (AGENT, GRANT, POLICY, RUN, NAMESPACE, POD, NETWORK_POLICY, ACCOUNT, REVISION)
 RECONCILED: Final = frozenset({"Agent", "ToolGrant", "Policy", "AgentRun", "Namespace"})
+
+UNDER_WAY: Final = "under way"
+"""Index of runs: those that have not finished, all under the empty word."""
+OF_AGENT: Final = "of agent"
+"""Index by an agent's name: of runs under way, of revisions, and of the pods that stand warm for it."""
+OF_OWNER: Final = "of owner"
+"""Index of pods by the UIDs of their owners."""
 
 Object = Mapping[str, Any]
 
@@ -47,26 +54,27 @@ def is_under_way(run: Object) -> bool:
 
 def runs_of(store: Store, namespace: str, wanted: Callable[[Object], bool]) -> list[dict[str, Any]]:
     """Return the namespace's runs under way that are wanted."""
-    return [run for run in store.within(RUN.kind, namespace) if is_under_way(run) and wanted(run)]
+    return [run for run in store.having(RUN.kind, UNDER_WAY, namespace, "") if wanted(run)]
+
+
+def runs_of_agent(store: Store, namespace: str, agent: str) -> list[dict[str, Any]]:
+    """Return the agent's runs under way."""
+    return store.having(RUN.kind, OF_AGENT, namespace, agent)
 
 
 def _of_agent(agent: Object, store: Store) -> Iterator[Key]:
     namespace, name = agent["metadata"]["namespace"], agent["metadata"]["name"]
     yield Key(NAMESPACE.kind, "", namespace)
-    yield from (
-        key_of(RUN.kind, run) for run in runs_of(store, namespace, lambda run: run["spec"].get("agent") == name)
-    )
+    yield from (key_of(RUN.kind, run) for run in runs_of_agent(store, namespace, name))
 
 
 def _of_grant(grant: Object, store: Store) -> Iterator[Key]:
     namespace, name = grant["metadata"]["namespace"], grant["metadata"]["name"]
-    driven = set()
     for agent in store.within(AGENT.kind, namespace):
         yield key_of(AGENT.kind, agent)
         if (agent["spec"].get("model") or {}).get("grant") == name:
-            driven.add(agent["metadata"]["name"])
-    runs = runs_of(store, namespace, lambda run: run["spec"].get("agent") in driven)
-    yield from (key_of(RUN.kind, run) for run in runs)
+            runs = runs_of_agent(store, namespace, agent["metadata"]["name"])
+            yield from (key_of(RUN.kind, run) for run in runs)
 
 
 def _of_policy(policy: Object, store: Store) -> Iterator[Key]:
@@ -119,3 +127,38 @@ _FOLLOWERS: Final[Mapping[str, Callable[[Object, Store], Iterator[Key]]]] = {
     ACCOUNT.kind: _of_agent_child,
     REVISION.kind: _of_agent_child,
 }
+
+
+def _label(name: str) -> Index:
+    def words(thing: Object) -> Iterator[str]:
+        if word := (thing["metadata"].get("labels") or {}).get(name):
+            yield word
+
+    return words
+
+
+def _while_under_way(run: Object) -> Iterator[str]:
+    if is_under_way(run):
+        yield ""
+
+
+def _agent_while_under_way(run: Object) -> Iterator[str]:
+    if is_under_way(run):
+        yield str(run["spec"].get("agent", ""))
+
+
+def _agent_while_warm(pod: Object) -> Iterator[str]:
+    if names.LABEL_WARM in (pod["metadata"].get("labels") or {}):
+        yield str(pod["metadata"]["labels"].get(names.LABEL_AGENT, ""))
+
+
+def _owners(thing: Object) -> Iterator[str]:
+    yield from (str(owner.get("uid", "")) for owner in thing["metadata"].get("ownerReferences") or ())
+
+
+INDEXES: Final[Indexes] = {
+    RUN.kind: {UNDER_WAY: _while_under_way, OF_AGENT: _agent_while_under_way},
+    REVISION.kind: {OF_AGENT: _label(names.LABEL_AGENT)},
+    POD.kind: {OF_AGENT: _agent_while_warm, OF_OWNER: _owners},
+}
+"""What the controller looks for often enough not to look through everything."""

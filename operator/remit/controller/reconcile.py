@@ -8,13 +8,14 @@ from remit.controller.agents import COUNT_SECONDS, Agents
 from remit.controller.apply import Hands
 from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
-from remit.controller.kinds import AGENT, GRANT, NAMESPACE, POLICY, RUN, concerned
+from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, RUN, concerned
 from remit.controller.namespaces import Namespaces
 from remit.controller.protection import Protection
 from remit.controller.runs import Runs
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
+from remit.controller.watches import Watches
 from remit.controller.work import Work
 from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
 
@@ -32,9 +33,10 @@ class Controller:
         schemas: SchemaEngine,
     ) -> None:
         """Put the parts together; nothing runs yet."""
-        self.store = Store()
+        self.store = Store(INDEXES)
         self.metrics = Metrics()
         self.settings = settings
+        self.watches = Watches(WATCHED, clock)
         self.is_synced = False
         """Whether every kind was listed: no event is handed on before."""
         self._clock = clock
@@ -79,6 +81,7 @@ class Controller:
     def note(self, kind: str, thing: Object, *, gone: bool = False) -> None:
         """Take in the state of one object and have everyone concerned look again."""
         self.is_synced = True
+        self.watches.hear(kind)
         self.see(kind, thing, gone=gone)
         for key in concerned(kind, thing, self.store, self.settings.install_namespace):
             self.work.add(key)

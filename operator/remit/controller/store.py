@@ -7,12 +7,16 @@ outdated. No I/O.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Object = dict[str, Any]
 MAX_REMEMBERED_DELETIONS = 4096
+Index = Callable[[Mapping[str, Any]], Iterable[str]]
+"""Says under which words an object of its namespace is to be found."""
+Indexes = Mapping[str, Mapping[str, Index]]
+"""By kind and by the index's name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,8 +58,11 @@ def version_of(thing: Mapping[str, Any]) -> int:
 class Store:
     """The newest state seen of each object."""
 
-    def __init__(self) -> None:
+    def __init__(self, indexes: Indexes | None = None) -> None:
         """Start empty."""
+        self._indexes = indexes or {}
+        self._found: defaultdict[tuple[str, str, str, str], dict[str, Object]] = defaultdict(dict)
+        """Objects by kind, index, namespace and word, then by name."""
         self._objects: defaultdict[str, defaultdict[str, dict[str, Object]]] = defaultdict(lambda: defaultdict(dict))
         self._deleted: OrderedDict[str, int] = OrderedDict()
         """Versions at which objects, by UID, were seen to be gone."""
@@ -69,6 +76,7 @@ class Store:
         known = names.get(key.name)
         if known is None or version_of(known) <= version_of(thing):
             names[key.name] = thing
+            self._file(key, known, thing)
 
     def drop(self, kind: str, thing: Object) -> None:
         """Forget the object: an older answer that was under way does not bring it back."""
@@ -78,7 +86,7 @@ class Store:
             self._deleted.popitem(last=False)
         names = self._objects[kind][key.namespace]
         if names.get(key.name, {}).get("metadata", {}).get("uid") == uid:
-            del names[key.name]
+            self._file(key, names.pop(key.name), None)
 
     def replace(self, kind: str, things: Iterable[Object], version: int) -> list[Object]:
         """Take a whole list that was read at `version`; returns what it shows to be gone or changed."""
@@ -97,6 +105,10 @@ class Store:
         """Return the object."""
         return self._objects[key.kind][key.namespace].get(key.name)
 
+    def having(self, kind: str, index: str, namespace: str, word: str) -> list[Object]:
+        """Return the kind's objects of one namespace that an index files under a word."""
+        return list(self._found.get((kind, index, namespace, word), {}).values())
+
     def within(self, kind: str, namespace: str) -> list[Object]:
         """Return the kind's objects of one namespace."""
         return list(self._objects[kind][namespace].values())
@@ -105,3 +117,15 @@ class Store:
         """Yield the kind's objects of all namespaces."""
         for names in list(self._objects[kind].values()):
             yield from list(names.values())
+
+    def _file(self, key: Key, known: Object | None, thing: Object | None) -> None:
+        """Bring the indexes up to date with one object's change."""
+        for index, words_of in self._indexes.get(key.kind, {}).items():
+            words = set(words_of(thing)) if thing is not None else set()
+            for word in set(words_of(known)) - words if known is not None else ():
+                place = (key.kind, index, key.namespace, word)
+                self._found[place].pop(key.name, None)
+                if not self._found[place]:
+                    del self._found[place]
+            for word in words:
+                self._found[key.kind, index, key.namespace, word][key.name] = thing or {}
