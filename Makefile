@@ -9,7 +9,7 @@ export KUBECACHEDIR ?= $(REMIT_CACHE)/kubectl
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 ARGS ?=
 
-.PHONY: help bootstrap demo test check check-static generate bench clean clean-tree \
+.PHONY: help bootstrap demo test check check-static generate bench campaign clean clean-tree \
 	test-unit test-property test-golden test-dataplane test-apiserver test-e2e
 
 help: ## List the targets
@@ -37,6 +37,9 @@ generate: $(READY) ## Rewrite crds/, manifests and docs tables from the models
 
 bench: $(READY) ## Run the benchmarks and write benchmarks/results/latest.json
 	@$(PY) -m benchmarks $(ARGS)
+
+campaign: $(READY) ## Run the long campaigns of campaigns/; ARGS="--only NAME --seed N --short"
+	@nice -n 10 $(PY) tools/campaign.py $(ARGS)
 
 test-unit: $(READY) ## Seconds: no socket, no clock
 	@$(PY) -m pytest tests/unit $(ARGS)

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import kopf
 
 from remit.adapters.access import Access
 from remit.controller.kinds import WATCHED
 from remit.controller.reconcile import Controller
 from remit.controller.store import Watched
+from remit.controller.watches import STREAM_SECONDS, Watches
+
+LOGIN_SECONDS = 1.0
+"""A token that the apiserver does not take is read anew, but not in a hurry."""
+ANSWER_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
+REFUSED = 400
 
 
 def register(registry: kopf.OperatorRegistry, controller: Controller, access: Access) -> None:
     """Have kopf log in as `access` and hand every watched object to the controller."""
+    pauses = chain((0.0,), repeat(LOGIN_SECONDS))
 
-    @kopf.on.login(registry=registry, retries=10, backoff=1.0)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(access)
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        await asyncio.sleep(next(pauses))
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=session(access, controller.watches))
 
     for watched in WATCHED:
         _register_kind(registry, controller, watched)
@@ -42,17 +55,25 @@ def stored(body: Mapping[str, Any], watched: Watched) -> dict[str, Any]:
     return {"apiVersion": watched.api_version, "kind": watched.kind, **body}
 
 
-def connection(access: Access) -> kopf.ConnectionInfo:
-    """Say to kopf how to reach the apiserver."""
-    return kopf.ConnectionInfo(
-        server=access.server,
-        ca_data=access.authority.encode() or None,
-        insecure=access.insecure or None,
-        scheme="Bearer",
-        token=access.read_token() or None,
-        certificate_data=access.certificate.encode() or None,
-        private_key_data=access.key.encode() or None,
+def session(access: Access, watches: Watches) -> aiohttp.ClientSession:
+    """Return kopf's way to the apiserver; what is answered on it proves that watches live."""
+    token = access.read_token()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=access.tls()),
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        trace_configs=[_traced(watches)],
     )
+
+
+def _traced(watches: Watches) -> aiohttp.TraceConfig:
+    traced = aiohttp.TraceConfig()
+
+    async def answered(_: Any, __: SimpleNamespace, ended: aiohttp.TraceRequestEndParams) -> None:
+        if ended.response.status < REFUSED:
+            watches.answered(ended.url.path, watching="watch" in ended.url.query)
+
+    traced.on_request_end.append(answered)
+    return traced
 
 
 def settings() -> kopf.OperatorSettings:
@@ -62,8 +83,26 @@ def settings() -> kopf.OperatorSettings:
     configured.scanning.disabled = True
     configured.posting.enabled = False
     configured.persistence.progress_storage = kopf.StatusProgressStorage(field="status.never")
-    configured.networking.connect_timeout = 10
+    _bound(configured)
     for watched in (each for each in WATCHED if each.selector):
         where = (watched.group, watched.version, watched.plural)
         configured.watching.label_selectors[where] = watched.selector
     return configured
+
+
+def _bound(configured: kopf.OperatorSettings) -> None:
+    """Bound every wait: a stream ends soon, and what does not answer is asked again."""
+    configured.networking.connect_timeout = CONNECT_SECONDS
+    configured.networking.request_timeout = ANSWER_SECONDS
+    configured.networking.error_backoffs = Patience()
+    configured.watching.server_timeout = STREAM_SECONDS
+    configured.watching.inactivity_timeout = STREAM_SECONDS + 5
+
+
+class Patience:
+    """Pauses between attempts, without an end: kopf gives its operator up when they end."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield them."""
+        yield from (0.5, 1, 2)
+        yield from repeat(5)

@@ -8,7 +8,7 @@ from remit.controller.agents import COUNT_SECONDS, Agents
 from remit.controller.apply import Hands
 from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
-from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, RUN, concerned
+from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, RUN, WATCHED, concerned
 from remit.controller.namespaces import Namespaces
 from remit.controller.protection import Protection
 from remit.controller.runs import Runs

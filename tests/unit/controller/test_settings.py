@@ -1,11 +1,17 @@
 """Settings by environment, and what kopf is told."""
 
+from collections.abc import Iterable
+from itertools import islice
+from typing import cast
+
 import pytest
+from tests.support.controlled import StillClock
 
 from remit.adapters.access import Access
 from remit.controller import handlers
 from remit.controller.kinds import POD, WATCHED
 from remit.controller.settings import Settings, SettingsError, from_environment
+from remit.controller.watches import Watches
 
 
 def test_what_is_absent_has_its_default() -> None:
@@ -52,11 +58,15 @@ def test_children_are_chosen_at_the_apiserver() -> None:
     assert POD.selector == "remit.dev/sandbox"
 
 
-def test_kopf_logs_in_as_we_do() -> None:
-    info = handlers.connection(Access("https://10.0.0.1", authority="PEM", token="t"))
+async def test_kopf_logs_in_as_we_do() -> None:
+    async with handlers.session(Access("http://10.0.0.1", token="t"), Watches(WATCHED, StillClock())) as session:
+        assert session.headers["Authorization"] == "Bearer t"
 
-    assert (info.server, info.ca_data, info.as_http_headers()) == (
-        "https://10.0.0.1",
-        b"PEM",
-        {"Authorization": "Bearer t"},
-    )
+
+def test_kopf_waits_for_nothing_for_long_and_never_gives_up() -> None:
+    settings = handlers.settings()
+
+    assert settings.watching.server_timeout == 15
+    assert settings.watching.inactivity_timeout == 20
+    assert settings.networking.request_timeout == 20
+    assert list(islice(cast("Iterable[float]", settings.networking.error_backoffs), 5)) == [0.5, 1, 2, 5, 5]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("operator", "tests", "tools", "examples", "benchmarks")
+FOLDERS = ("operator", "tests", "tools", "examples", "benchmarks", "campaigns")
 FILE_LINES = 400
 BODY_LINES = 50
 HANDLER_LINES = 10
