@@ -44,6 +44,8 @@ class ControllerProcess:
     log: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=lambda: {"REMIT_LEASE": "off"})
+    """Environment of its own: without a word it shares the cluster with no other controller."""
 
     def start(self, crash_at: str = "") -> None:
         """Start, and wait until it watches."""
@@ -61,6 +63,7 @@ class ControllerProcess:
             "REMIT_OUTCOME_GRACE_SECONDS": "2",
             "REMIT_STOP_GRACE_SECONDS": "2",
             "REMIT_CRASH_AT": crash_at,
+            **self.settings,
         }
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
@@ -76,6 +79,21 @@ class ControllerProcess:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition("{")[0].split(" ")[0] == name)
+
+    def leads(self) -> bool:
+        """Tell whether it says that it leads."""
+        return self.metric("remit_controller_leads") == 1
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def stop(self) -> None:
         """Ask it to end, and see that it does."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from remit.api.kinds import KINDS
 from remit.api.meta import GROUP
-from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, CONTROLLER_ACCOUNT, GATEWAY_ACCOUNT, GATEWAY_SERVICE
+from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, CONTROLLER_ACCOUNT, GATEWAY_ACCOUNT, GATEWAY_SERVICE, LEASE
 
 READ: Final = ("get", "list", "watch")
 APPLY: Final = ("create", "patch")
@@ -58,7 +58,11 @@ CONTROLLER: Final = Account(
         Need("", ("namespaces",), READ, "labels for the platform's floor"),
         Need("", ("events",), ("get", "create"), "what happened, for people; the same is told once"),
     ),
-    at_home=(Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),),
+    at_home=(
+        Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),
+        Need("coordination.k8s.io", ("leases",), ("create",), "the lease of who leads, made once"),
+        Need("coordination.k8s.io", ("leases",), ("get", "patch"), "who leads, and for how long", (LEASE,)),
+    ),
 )
 
 GATEWAY: Final = Account(

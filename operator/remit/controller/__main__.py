@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 
 import kopf
@@ -11,13 +12,16 @@ import structlog
 
 from remit.adapters.access import Access, AccessError, find_access
 from remit.adapters.cel import CelEngine
-from remit.adapters.clock import SystemClock
+from remit.adapters.clock import SystemClock, random_id
 from remit.adapters.cluster import KubernetesCluster
 from remit.adapters.schemas import JsonSchemaEngine
 from remit.controller import handlers
 from remit.controller.kinds import WATCHED
+from remit.controller.leading import Always, lead
+from remit.controller.lease import Fenced, Tenure, Terms
 from remit.controller.reconcile import Controller
 from remit.controller.settings import Settings, SettingsError, from_environment
+from remit.controller.store import Watched
 from remit.controller.telemetry import configure_logs, serve
 from remit.ports import ClusterError
 
@@ -37,33 +41,75 @@ def main() -> int:
 
 
 async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | None = None) -> None:
-    """Watch, reconcile and serve health until `stop` is set or the process is told to end."""
-    registry = kopf.OperatorRegistry()
+    """Watch, reconcile while this process leads, and serve health until `stop` is set or the process must end."""
+    registry, clock, ending = kopf.OperatorRegistry(), SystemClock(), stop or asyncio.Event()
     async with KubernetesCluster(access) as cluster:
-        controller = Controller(cluster, SystemClock(), settings, rules=CelEngine(), schemas=JsonSchemaEngine())
+        tenure = claim(cluster, clock, settings)
+        writable = cluster if tenure is None else Fenced(cluster, tenure)
+        controller = Controller(writable, clock, settings, rules=CelEngine(), schemas=JsonSchemaEngine())
+        controller.metrics.leads.set_function(lambda: float(tenure is None or tenure.is_held))
         handlers.register(registry, controller, access)
         runner = await serve(
             controller.metrics, lambda: controller.is_synced, host=settings.host, port=settings.metrics_port
         )
-        background = [
-            asyncio.create_task(controller.work.run(), name="work"),
-            asyncio.create_task(resync(controller, cluster), name="resync"),
-        ]
         log.info("started", server=access.server, harness_image=settings.harness_image)
+        background: list[asyncio.Task[None]] = []
         try:
             await until_served(cluster)
+            background = start_background(controller, cluster, tenure, ending)
             await kopf.operator(
                 registry=registry,
                 settings=handlers.settings(),
                 clusterwide=True,
                 standalone=True,
-                stop_flag=stop,
+                stop_flag=ending,
             )
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end(background)
+            if tenure is not None:
+                await tenure.release()
             await runner.cleanup()
+
+
+def claim(cluster: KubernetesCluster, clock: SystemClock, settings: Settings) -> Tenure | None:
+    """Return our claim to the lease; None where none is asked for."""
+    if not settings.lease_seconds:
+        return None
+    identity = settings.identity or f"{socket.gethostname()}-{random_id()}"
+    return Tenure(
+        cluster, clock, Terms(settings.lease_seconds), identity=identity, namespace=settings.install_namespace
+    )
+
+
+def start_background(
+    controller: Controller, cluster: KubernetesCluster, tenure: Tenure | None, ending: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    """Start all that goes on beside the watches; one that fails ends the process, which is then started anew."""
+
+    async def catch_up() -> None:
+        await list_anew(controller, cluster, insist=True)
+        controller.look_again()
+
+    duties = [controller.work.run]  # what only the leader does
+    going = {
+        "leading": lead(tenure or Always(), catch_up, duties),
+        "resync": resync(controller, cluster),
+        **({} if tenure is None else {"lease": tenure.keep()}),
+    }
+    background = [asyncio.create_task(each, name=name) for name, each in going.items()]
+    for task in background:
+        task.add_done_callback(lambda _: ending.set())
+    return background
+
+
+async def end(background: list[asyncio.Task[None]]) -> None:
+    """Cancel what still goes on; raises what ended before it was asked to."""
+    failed = [task for task in background if task.done()]
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    for task in failed:
+        task.result()
 
 
 async def until_served(cluster: KubernetesCluster) -> None:
@@ -88,13 +134,28 @@ async def resync(controller: Controller, cluster: KubernetesCluster) -> None:
     """List everything anew now and then: kopf does not tell what was deleted while its watch was away."""
     while True:
         await asyncio.sleep(controller.settings.resync_seconds)
-        for watched in WATCHED:
-            try:
-                things, version = await cluster.list_at(watched.api_version, watched.kind, "", watched.selector)
-            except ClusterError as error:
-                log.warning("resync failed", kind=watched.kind, why=str(error)[:500])
-                continue
-            controller.take(watched.kind, things, int(version))
+        await list_anew(controller, cluster)
+
+
+async def list_anew(controller: Controller, cluster: KubernetesCluster, *, insist: bool = False) -> None:
+    """List every kind; one that cannot be listed now is left for the next time, unless we insist."""
+    waiting = list(WATCHED)
+    while waiting:
+        answers = await asyncio.gather(*(take_list(controller, cluster, watched) for watched in waiting))
+        waiting = [watched for watched, done in zip(waiting, answers, strict=True) if insist and not done]
+        if waiting:
+            await asyncio.sleep(1)
+
+
+async def take_list(controller: Controller, cluster: KubernetesCluster, watched: Watched) -> bool:
+    """Take in the list of one kind; tell whether it could be had."""
+    try:
+        things, version = await cluster.list_at(watched.api_version, watched.kind, "", watched.selector)
+    except ClusterError as error:
+        log.warning("list failed", kind=watched.kind, why=str(error)[:500])
+        return False
+    controller.take(watched.kind, things, int(version))
+    return True
 
 
 if __name__ == "__main__":

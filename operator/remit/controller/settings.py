@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from remit.api.names import INSTALL_NAMESPACE, METRICS_PORT
 from remit.core.lifecycle import OUTCOME_GRACE_SECONDS, STOP_GRACE_SECONDS
 
+LEASE_SECONDS = 15
+SHORTEST_LEASE_SECONDS = 3
+
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the text names the variable."""
@@ -25,6 +28,10 @@ class Settings:
     """How often everything is listed anew: what a watch missed is found then at the latest."""
     stop_grace_seconds: float = STOP_GRACE_SECONDS
     outcome_grace_seconds: float = OUTCOME_GRACE_SECONDS
+    lease_seconds: int = LEASE_SECONDS
+    """How long a lease lasts that is not renewed; 0: no other controller is there, and no lease is asked for."""
+    identity: str = ""
+    """Who holds the lease, unlike any other process that is alive; empty: a name of this process's own."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -41,7 +48,22 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         resync_seconds=_number(environment, "REMIT_RESYNC_SECONDS", plain.resync_seconds),
         stop_grace_seconds=_number(environment, "REMIT_STOP_GRACE_SECONDS", int(plain.stop_grace_seconds)),
         outcome_grace_seconds=_number(environment, "REMIT_OUTCOME_GRACE_SECONDS", int(plain.outcome_grace_seconds)),
+        lease_seconds=_lease_seconds(environment, plain.lease_seconds),
+        identity=environment.get("REMIT_IDENTITY", ""),
     )
+
+
+def _lease_seconds(environment: Mapping[str, str], fallback: int) -> int:
+    match environment.get("REMIT_LEASE") or "on":
+        case "on":
+            seconds = _number(environment, "REMIT_LEASE_SECONDS", fallback)
+        case "off":
+            return 0
+        case _:
+            raise SettingsError("REMIT_LEASE must be on or off")
+    if seconds < SHORTEST_LEASE_SECONDS:
+        raise SettingsError(f"REMIT_LEASE_SECONDS must be at least {SHORTEST_LEASE_SECONDS}")
+    return seconds
 
 
 def _number(environment: Mapping[str, str], name: str, fallback: int) -> int:

@@ -75,6 +75,7 @@ class Metrics:
         self.finished = Counter(
             "remit_controller_runs_finished_total", "Runs that finished.", ("reason",), registry=self.registry
         )
+        self.leads = Gauge("remit_controller_leads", "1 while this replica may write, else 0.", registry=self.registry)
         self.depth = Gauge("remit_controller_queue_depth", "Keys that wait or are worked on.", registry=self.registry)
 
 
