@@ -18,6 +18,10 @@ MESSAGE_LIMIT = 1024
 _FIELDS = frozenset({"type", "status", "reason", "message", "lastTransitionTime", "observedGeneration"})
 _WORDS = frozenset(map(str, (*RunReason, *ObjectReason)))
 _FINAL = frozenset(map(str, FINAL_RUN_REASONS))
+MEANT = frozenset({ObjectReason.DRAFT, ObjectReason.SUSPENDED, ObjectReason.RETIRED})
+"""Reasons that somebody chose: nothing is amiss. gitops/ says the same to Argo CD and Flux."""
+_WELL = frozenset(map(str, (*MEANT, RunReason.CANCELLED)))
+_TOLD_AT_START = frozenset({RunReason.PENDING, RunReason.STARTING})
 
 
 class Standing(StrEnum):
@@ -71,12 +75,17 @@ def _written(
             "type": kind,
             "status": status,
             "reason": str(reason),
-            "message": message[:MESSAGE_LIMIT],
+            "message": one_line(message),
             "lastTransitionTime": _transition(previous, kind, status, now),
             "observedGeneration": generation,
         }
         for kind, status in statuses.items()
     ]
+
+
+def one_line(message: str) -> str:
+    """Return a message as it may be shown in a terminal: others' words are in it, and may hold anything."""
+    return "".join(each if each.isprintable() else " " for each in message)[:MESSAGE_LIMIT]
 
 
 def _transition(previous: Sequence[Condition], kind: str, status: str, now: str) -> str:
@@ -102,6 +111,14 @@ def same_conditions(one: Iterable[Condition], other: Iterable[Condition]) -> boo
     return {entry.get("type"): entry for entry in one} == {entry.get("type"): entry for entry in other}
 
 
+def is_alarming(condition: Mapping[str, Any]) -> bool:
+    """Tell whether a person should look: nothing becomes Ready here by waiting, or something keeps it from starting."""
+    reason, troubled = condition.get("reason"), condition.get("status") == "False"
+    if reason in _TOLD_AT_START:
+        return reason == RunReason.STARTING or str(condition.get("message")).partition(":")[0] in _WORDS
+    return troubled and reason not in _WELL
+
+
 def violations(status: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a generic reader would misread in a status that the controller wrote; () when all is well."""
     conditions: list[Condition] = list(status.get("conditions", ()))
@@ -114,8 +131,10 @@ def _malformed(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[st
             yield f"{condition.get('type')}: has {sorted(condition)}"
         elif condition["status"] not in {"True", "False", "Unknown"}:
             yield f"{condition['type']}: status {condition['status']!r}"
-        elif not condition["message"] or not re.fullmatch(r"[A-Z][A-Za-z]+", condition["reason"]):
-            yield f"{condition['type']}: empty message or odd reason {condition['reason']!r}"
+        elif not condition["message"] or condition["message"] != one_line(condition["message"]):
+            yield f"{condition['type']}: the message is empty, too long or not one line"
+        elif not re.fullmatch(r"[A-Z][A-Za-z]+", condition["reason"]):
+            yield f"{condition['type']}: odd reason {condition['reason']!r}"
     types = [condition.get("type") for condition in conditions]
     if len(types) != len(set(types)):
         yield f"a type stands twice: {types}"
@@ -178,10 +197,52 @@ def _untold(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[
         yield "finishedAt goes with Finished"
 
 
+def _unlike(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    """The reason decides where an object stands."""
+    ready = find_condition(conditions, "Ready") or {}
+    reason, status = ready.get("reason"), ready.get("status")
+    if find_condition(conditions, "Finished") is None:
+        if (reason == ObjectReason.READY) != (status == "True"):
+            yield f"Ready={status} with reason {reason}"
+        if reason in MEANT and status != "False":
+            yield f"Ready={status}, and somebody chose {reason}"
+    elif reason in set(RunReason) and status != _READY_STATUS[standing_of_run(RunReason(reason))]:
+        yield f"Ready={status} with reason {reason}"
+
+
+def _unenforced(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
+    enforced = (status.get("enforced") or {}).get("generation")
+    if enforced is None or find_condition(conditions, "Finished") is not None or not is_true(conditions, "Ready"):
+        return
+    if enforced < status.get("observedGeneration", 0):
+        yield f"Ready, and the gateway enforces generation {enforced}"
+
+
+def _disordered(status: Mapping[str, Any], _: list[Condition]) -> Iterable[str]:
+    """Pods and revisions: what was before is kept apart from what is."""
+    pod, tries = status.get("pod") or {}, status.get("tries") or ()
+    tried = [each["pod"]["uid"] for each in tries]
+    if len(set(tried)) != len(tried) or pod.get("uid") in tried:
+        yield f"a pod was given up and stands elsewhere, too: {tried}"
+    ends = [each["endedAt"] for each in tries]
+    if ends != sorted(ends):
+        yield f"tries are not in their order: {ends}"
+    if pod and "startedAt" not in status:
+        yield "a pod is named, and not when the run started"
+    if status.get("startedAt", "") > status.get("finishedAt", "9"):
+        yield "finishedAt lies before startedAt"
+    names = [each["name"] for each in status.get("revisions") or ()]
+    if len(set(names)) != len(names) or (status.get("revision") or {}).get("name") in names:
+        yield f"a revision stands twice: {names}"
+
+
 _RULES: tuple[Callable[[Mapping[str, Any], list[Condition]], Iterable[str]], ...] = (
     _malformed,
     _misleading,
     _wordless,
     _outdated,
     _untold,
+    _unlike,
+    _unenforced,
+    _disordered,
 )

@@ -10,17 +10,28 @@ from remit.core.conditions import (
     Standing,
     conditions_of,
     find_condition,
+    is_alarming,
     run_conditions,
     same_conditions,
     violations,
 )
 
 EARLIER, NOW = "2026-11-21T12:00:00Z", "2026-11-21T13:00:00Z"
+REVISION = {"name": "teller-1", "digest": "sha256:" + "0" * 64}
 
 
 def a_status(**changes: Any) -> dict[str, Any]:
     conditions = run_conditions(RunReason.RUNNING, "m", generation=2, now=NOW, stopping=False)
     return {"observedGeneration": 2, "reason": "Running", "conditions": conditions, **changes}
+
+
+def an_agents(standing: Standing = Standing.READY, reason: str = "Ready", **more: Any) -> dict[str, Any]:
+    conditions = conditions_of(standing, reason, "m", generation=2, now=NOW)
+    return {"observedGeneration": 2, "conditions": conditions, **more}
+
+
+def a_try(uid: str, ended_at: str = NOW) -> dict[str, Any]:
+    return {"pod": {"name": f"pod-{uid}", "uid": uid}, "endedAt": ended_at, "message": "its node was lost"}
 
 
 def with_condition(kind: str, **changes: Any) -> dict[str, Any]:
@@ -56,6 +67,45 @@ def test_a_message_is_bounded() -> None:
     assert len(ready["message"]) == MESSAGE_LIMIT
 
 
+def test_others_words_cannot_make_a_second_line_or_hide() -> None:
+    hostile = "no room\nReady\x1b[2K \u202edetnarg {{ .Spec }} \u2028end"
+    (ready,) = conditions_of(Standing.READY, "Ready", hostile, generation=1, now=NOW)
+
+    assert ready["message"] == "no room Ready [2K  detnarg {{ .Spec }}  end"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        an_agents(revision=REVISION, revisions=[{**REVISION, "name": "teller-0"}], warmPods=2, activeRuns=1),
+        an_agents(Standing.STALLED, "Suspended", enforced={"generation": 1}),
+        a_status(startedAt=EARLIER, pod={"name": "p", "uid": "w"}, tries=[a_try("u", EARLIER), a_try("v")]),
+    ],
+)
+def test_what_is_in_order_is_not_complained_of(status: dict[str, Any]) -> None:
+    assert violations(status) == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "alarming"),
+    [
+        (RunReason.PENDING, "agent teller does not exist yet", False),
+        (RunReason.PENDING, "NetworkPolicyNotEnforced: the probe reached the apiserver", True),
+        (RunReason.STARTING, "no node has room for the pod", True),
+        (RunReason.RUNNING, "the agent is running", False),
+        (RunReason.SUSPENDED, "suspended on request", False),
+        (RunReason.SUCCEEDED, "done", False),
+        (RunReason.CANCELLED, "terminated on request", False),
+        (RunReason.FAILED, "the pod is gone", True),
+        (RunReason.REVOKED, "agent teller is Suspended", True),
+    ],
+)
+def test_a_person_should_look_where_waiting_does_not_help(reason: RunReason, message: str, *, alarming: bool) -> None:
+    (ready, *_) = run_conditions(reason, message, generation=1, now=NOW, stopping=False)
+
+    assert is_alarming(ready) is alarming
+
+
 @pytest.mark.parametrize("reason", list(RunReason))
 def test_every_reason_of_a_run_makes_an_honest_status(reason: RunReason) -> None:
     conditions = run_conditions(reason, "m", generation=1, now=NOW, stopping=True)
@@ -85,7 +135,9 @@ def test_order_does_not_matter() -> None:
         (with_condition("Ready", status="True"), "Ready beside"),
         (with_condition("Ready", status="Perhaps"), "status 'Perhaps'"),
         (with_condition("Ready", reason="two words"), "odd reason"),
-        (with_condition("Ready", message=""), "empty message"),
+        (with_condition("Ready", message=""), "the message is empty"),
+        (with_condition("Ready", message="two\nlines"), "not one line"),
+        (with_condition("Ready", message="m" * 1025), "too long"),
         (with_condition("Ready", reason="Unheard"), "unknown reason"),
         (with_condition("Ready", reason="Starting"), "is not that of Ready"),
         (with_condition("Ready", observedGeneration=1), "observedGeneration 1"),
@@ -97,6 +149,17 @@ def test_order_does_not_matter() -> None:
         (plus("Ready"), "stands twice"),
         (a_status(phase="Running"), "phase"),
         (a_status(finishedAt=NOW), "finishedAt goes with Finished"),
+        (with_condition("Ready", status="False"), "Ready=False with reason Running"),
+        (a_status(startedAt=NOW, finishedAt=EARLIER), "finishedAt lies before startedAt"),
+        (a_status(pod={"name": "p", "uid": "u"}), "not when the run started"),
+        (a_status(tries=[a_try("u"), a_try("u")]), "a pod was given up"),
+        (a_status(startedAt=NOW, pod={"name": "p", "uid": "u"}, tries=[a_try("u")]), "a pod was given up"),
+        (a_status(tries=[a_try("u"), a_try("v", EARLIER)]), "not in their order"),
+        (an_agents(Standing.READY, "Suspended"), "Ready=True with reason Suspended"),
+        (an_agents(Standing.RECONCILING, "Draft"), "somebody chose Draft"),
+        (an_agents(Standing.STALLED, "Ready"), "Ready=False with reason Ready"),
+        (an_agents(Standing.READY, "Ready", enforced={"generation": 1}), "the gateway enforces generation 1"),
+        (an_agents(revision=REVISION, revisions=[REVISION]), "a revision stands twice"),
     ],
 )
 def test_the_linter_finds(status: dict[str, Any], words: str) -> None:
