@@ -5,7 +5,7 @@ Every port has one contract suite under tests/, which the real adapter and the f
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -118,6 +118,12 @@ class RunRecord:
     """The run-end entry is written: nothing may follow."""
     facts: bytes = b""
     """Canonical JSON of the RunFacts: what an entry that no caller makes says of the run."""
+    work: str = ""
+    """Which piece of work it does (core/work.py); empty for a copy, which does nothing."""
+    ended_at: float = 0.0
+    """Epoch seconds of its end; 0 before, and where nobody wrote it down."""
+    recorded_from: str = ""
+    """UID of the run that did this work before: this one is a copy, and executed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +159,23 @@ class LedgerTransaction(Protocol):
     def open_runs(self) -> list[RunRecord]:
         """Return the runs that have not ended."""
 
+    def runs_of(self, work: str) -> list[RunRecord]:
+        """Return the runs that do this piece of work, oldest first; none for an empty one."""
+
     def has_bundle(self, digest: str) -> bool:
         """Tell whether the bytes of the bundle are kept."""
+
+    def bundle(self, digest: str) -> bytes | None:
+        """Return the canonical bytes of a bundle that is kept."""
 
     def put_bundle(self, digest: str, document: bytes) -> None:
         """Keep a bundle's canonical bytes by their digest; the same digest again is no change."""
 
     def append(self, run_uid: str, body: bytes) -> int:
         """Append an entry to the log and return its index; its bytes are final."""
+
+    def last_entry(self, run_uid: str) -> bytes | None:
+        """Return the newest entry under this owner: a run's UID, or whose acknowledgements it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +188,9 @@ class RunExport:
     proofs: tuple[tuple[bytes, ...], ...]
     """RFC 6962 inclusion proof of each entry, leaf's sibling first."""
     bundles: Mapping[str, bytes]
+    acknowledgements: tuple[LogEntry, ...] = ()
+    """What was acknowledged while the run was under way, and shortly before."""
+    acknowledgement_proofs: tuple[tuple[bytes, ...], ...] = ()
 
 
 class Ledger(Protocol):
@@ -189,14 +207,14 @@ class Ledger(Protocol):
     async def read(self, work: Callable[[LedgerTransaction], Result]) -> Result:
         """Run `work` on a snapshot of what is durable; its writes are refused."""
 
-    async def export(self, run_uid: str) -> RunExport:
-        """Return all that proves the run, under the latest checkpoint."""
+    async def export(self, run_uid: str, owners: Sequence[str] = ()) -> RunExport:
+        """Return all that proves the run, under the latest checkpoint; `owners` are whose acknowledgements it takes."""
 
     async def checkpoint(self) -> str:
         """Return the latest signed checkpoint (C2SP)."""
 
     async def find_run(self, namespace: str, name: str) -> RunRecord | None:
-        """Return the newest run of that name."""
+        """Return the newest run of that name that is no copy of an earlier one."""
 
     async def close(self) -> None:
         """Finish what is queued and close."""

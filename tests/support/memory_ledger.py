@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from remit.adapters.signing import CheckpointSigner, signer_of
@@ -68,12 +68,21 @@ class _Transaction:
     def open_runs(self) -> list[RunRecord]:
         return [record for record in self._books.runs.values() if not record.ended]
 
+    def runs_of(self, work: str) -> list[RunRecord]:
+        return [record for record in self._books.runs.values() if work and record.work == work]
+
+    def bundle(self, digest: str) -> bytes | None:
+        return self._books.bundles.get(digest)
+
     def has_bundle(self, digest: str) -> bool:
         return digest in self._books.bundles
 
     def put_bundle(self, digest: str, document: bytes) -> None:
         self._require_writable()
         self._books.bundles.setdefault(digest, document)
+
+    def last_entry(self, run_uid: str) -> bytes | None:
+        return next((entry.body for entry in reversed(self._books.entries) if entry.run_uid == run_uid), None)
 
     def append(self, run_uid: str, body: bytes) -> int:
         self._require_writable()
@@ -108,7 +117,7 @@ class MemoryLedger:
         self._require_available()
         return work(_Transaction(self._books, writable=False))
 
-    async def export(self, run_uid: str) -> RunExport:
+    async def export(self, run_uid: str, owners: Sequence[str] = ()) -> RunExport:
         self._require_available()
         leaves = [leaf_hash(entry.body) for entry in self._books.entries]
         entries = tuple(entry for entry in self._books.entries if entry.run_uid == run_uid)
@@ -116,11 +125,15 @@ class MemoryLedger:
         for digest in named:
             if digest not in self._books.bundles:
                 raise LedgerUnavailableError(f"the ledger does not hold the bundle {digest}")
+        last = entries[-1].index if entries else 0
+        beside = tuple(e for owner in owners for e in self._books.entries if e.run_uid == owner and e.index < last)
         return RunExport(
             self._note,
             entries,
             tuple(inclusion_proof(entry.index, len(leaves), nodes_of(leaves)) for entry in entries),
             {digest: self._books.bundles[digest] for digest in named},
+            beside,
+            tuple(inclusion_proof(entry.index, len(leaves), nodes_of(leaves)) for entry in beside),
         )
 
     async def checkpoint(self) -> str:
@@ -128,7 +141,8 @@ class MemoryLedger:
 
     async def find_run(self, namespace: str, name: str) -> RunRecord | None:
         self._require_available()
-        found = [run for run in self._books.runs.values() if (run.namespace, run.name) == (namespace, name)]
+        named = [run for run in self._books.runs.values() if (run.namespace, run.name) == (namespace, name)]
+        found = [run for run in named if not run.recorded_from]
         return found[-1] if found else None
 
     async def close(self) -> None:

@@ -89,16 +89,16 @@ class SqliteLedger:
         """Run `work` on a snapshot of what is durable; its writes are refused."""
         return await self._read(lambda connection: work(SqliteReading(connection)))
 
-    async def export(self, run_uid: str) -> RunExport:
+    async def export(self, run_uid: str, owners: Sequence[str] = ()) -> RunExport:
         """Return all that proves the run, under the latest checkpoint."""
-        return await self._read(lambda connection: export_run(connection, run_uid))
+        return await self._read(lambda connection: export_run(connection, run_uid, owners))
 
     async def checkpoint(self) -> str:
         """Return the latest signed checkpoint."""
         return self._note
 
     async def find_run(self, namespace: str, name: str) -> RunRecord | None:
-        """Return the newest run of that name."""
+        """Return the newest run of that name that is no copy of an earlier one."""
         return await self._read(lambda connection: SqliteReading(connection).newest_run(namespace, name))
 
     async def close(self) -> None:

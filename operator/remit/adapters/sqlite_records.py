@@ -23,18 +23,22 @@ _run_decoder = msgspec.json.Decoder(RunRecord)
 _call_decoder = msgspec.json.Decoder(CallRecord)
 
 _PUT_RUN = """
-INSERT INTO runs (uid, namespace, name, ended,
+INSERT INTO runs (uid, namespace, name, ended, work,
     spent_tokens, spent_tool_calls, spent_cost_micro_usd,
     held_tokens, held_tool_calls, held_cost_micro_usd,
     overrun_tokens, overrun_tool_calls, overrun_cost_micro_usd, record)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (uid) DO UPDATE SET ended = excluded.ended,
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (uid) DO UPDATE SET ended = excluded.ended, work = excluded.work,
     spent_tokens = excluded.spent_tokens, spent_tool_calls = excluded.spent_tool_calls,
     spent_cost_micro_usd = excluded.spent_cost_micro_usd,
     held_tokens = excluded.held_tokens, held_tool_calls = excluded.held_tool_calls,
     held_cost_micro_usd = excluded.held_cost_micro_usd,
     overrun_tokens = excluded.overrun_tokens, overrun_tool_calls = excluded.overrun_tool_calls,
     overrun_cost_micro_usd = excluded.overrun_cost_micro_usd, record = excluded.record
+"""
+_NEWEST_RUN = """
+SELECT record FROM runs WHERE namespace = ? AND name = ? AND coalesce(json_extract(record, '$.recorded_from'), '') = ''
+ORDER BY place DESC LIMIT 1
 """
 _PUT_CALL = """
 INSERT INTO calls (key, run_uid, state, record) VALUES (?, ?, ?, ?)
@@ -84,19 +88,34 @@ class SqliteReading:
         return [_run_decoder.decode(row[0]) for row in rows]
 
     def newest_run(self, namespace: str, name: str) -> RunRecord | None:
-        """Return the newest run of that name."""
-        row = self._execute(
-            "SELECT record FROM runs WHERE namespace = ? AND name = ? ORDER BY place DESC LIMIT 1", (namespace, name)
-        ).fetchone()
+        """Return the newest run of that name that is no copy of an earlier one."""
+        row = self._execute(_NEWEST_RUN, (namespace, name)).fetchone()
         return _run_decoder.decode(row[0]) if row else None
+
+    def runs_of(self, work: str) -> list[RunRecord]:
+        """Return the runs that do this piece of work, oldest first."""
+        rows = self._execute("SELECT record FROM runs WHERE work = ? AND work <> '' ORDER BY place", (work,)).fetchall()
+        return [_run_decoder.decode(row[0]) for row in rows]
 
     def has_bundle(self, digest: str) -> bool:
         """Tell whether the bytes of the bundle are kept."""
         return self._execute("SELECT 1 FROM bundles WHERE digest = ?", (digest,)).fetchone() is not None
 
+    def bundle(self, digest: str) -> bytes | None:
+        """Return the canonical bytes of a bundle that is kept."""
+        row = self._execute("SELECT document FROM bundles WHERE digest = ?", (digest,)).fetchone()
+        return bytes(row[0]) if row else None
+
     def put_bundle(self, digest: str, document: bytes) -> None:
         """Refuse."""
         raise ReadOnlyTransactionError(f"a reading cannot keep the {len(document)} bytes of {digest}")
+
+    def last_entry(self, run_uid: str) -> bytes | None:
+        """Return the newest entry under this owner."""
+        row = self._execute(
+            "SELECT body FROM entries WHERE run_uid = ? ORDER BY position DESC LIMIT 1", (run_uid,)
+        ).fetchone()
+        return bytes(row[0]) if row else None
 
     def append(self, run_uid: str, body: bytes) -> int:
         """Refuse."""
@@ -137,6 +156,7 @@ class SqliteTransaction(SqliteReading):
                 record.namespace,
                 record.name,
                 record.ended,
+                record.work,
                 *_columns(account.spent),
                 *_columns(account.held),
                 *_columns(account.overrun),

@@ -69,7 +69,15 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_run ON calls (run_uid);
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE runs ADD COLUMN work TEXT NOT NULL DEFAULT '';
+UPDATE runs SET work = 'name:' || namespace || '/' || name,
+    record = json_set(record, '$.work', 'name:' || namespace || '/' || name);
+CREATE INDEX runs_by_work ON runs (work) WHERE work <> '';
+"""
+"""Which piece of work a run does. Of the runs before it only the name is known (core/work.py: `unnamed_work`)."""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """Each script takes a file of the version that is its index to the next one. Only ever append."""
 
 

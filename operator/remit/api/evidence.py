@@ -12,9 +12,15 @@ MAX_ENTRY_BYTES: Final = 65_535
 """Bound of one entry (C2SP tlog-tiles: entries have a 16-bit length)."""
 
 EntryKind = Literal["bundle", "intent", "outcome", "denial", "run-end"]
+"""Kinds of a run's entries."""
+ACKNOWLEDGEMENT: Final = "acknowledgement"
+"""The kind of entry that says which state of an object is enforced from here on; it belongs to no run."""
+
+View = dict[str, int]
+"""How far the gateway had seen each kind of object that gives or takes authority: kind → resourceVersion."""
 
 
-def predicate_type(kind: EntryKind) -> str:
+def predicate_type(kind: EntryKind | Literal["acknowledgement"]) -> str:
     """Return the predicate type URI of an entry kind."""
     return f"{PREDICATE_PREFIX}{kind}/v1"
 
@@ -69,6 +75,8 @@ class DecisionFacts(TypedDict):
     message: str
     pinnedBundle: str
     liveBundle: str
+    view: NotRequired[View]
+    """What the gateway had seen when it decided."""
 
 
 class AmountFacts(TypedDict):
@@ -107,6 +115,10 @@ class Predicate(TypedDict):
     """bundle: `sha256:HEX` of the bundle that came into force for the run."""
     records: NotRequired[int]
     """run-end: number of the run's entries, this one included."""
+    view: NotRequired[View]
+    """outcome: what the gateway had seen, and the call was still allowed under; absent for one that was cut or lost."""
+    recordedFrom: NotRequired[str]
+    """run-end: UID of the run that did this very work before; this one executed nothing."""
 
 
 class Statement(TypedDict):
@@ -116,3 +128,33 @@ class Statement(TypedDict):
     subject: list[Subject]
     predicateType: str
     predicate: Predicate
+
+
+class ObjectFacts(TypedDict):
+    """Which object that gives or takes authority, and which state of it is enforced."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    state: Literal["Enforced", "Gone"]
+
+
+class AcknowledgementPredicate(TypedDict):
+    """What an acknowledgement says; `sequence` and `previous` chain those of one namespace."""
+
+    sequence: int
+    time: str
+    previous: str
+    object: ObjectFacts
+    view: View
+
+
+class AcknowledgementStatement(TypedDict):
+    """in-toto Statement v1 of an acknowledgement."""
+
+    _type: str
+    subject: list[Subject]
+    predicateType: str
+    predicate: AcknowledgementPredicate

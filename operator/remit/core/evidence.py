@@ -17,6 +17,7 @@ from remit.api.evidence import (
     DecisionFacts,
     EntryKind,
     RunFacts,
+    View,
     predicate_type,
 )
 from remit.core.budget import Amount
@@ -88,8 +89,12 @@ def outcome_entry(
     spent: Amount,
     overrun: Amount,
     result_digest: str = "",
+    view: View | None = None,
 ) -> bytes:
-    """Say what became of the intent with that sequence, and what it cost. `result_digest` is hex, empty for none."""
+    """Say what became of the intent with that sequence, and what it cost. `result_digest` is hex, empty for none.
+
+    `view` is what the call was still allowed under; none for one that was cut or lost.
+    """
     more: dict[str, Any] = {
         "call": call,
         "intent": intent,
@@ -100,6 +105,8 @@ def outcome_entry(
     }
     if result_digest:
         more["resultDigest"] = result_digest
+    if view is not None:
+        more["view"] = view
     return _entry(spot, "outcome", call_subject(spot.run, call), more)
 
 
@@ -108,8 +115,13 @@ def denial_entry(spot: Spot, call: CallFacts, decision: DecisionFacts) -> bytes:
     return _entry(spot, "denial", call_subject(spot.run, call), {"call": call, "decision": decision})
 
 
-def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, result_digest: str = "") -> bytes:
-    """Close the run's evidence with the count of its entries, this one included."""
+def run_end_entry(
+    spot: Spot, *, reason: str, spent: Amount, overrun: Amount, result_digest: str = "", recorded_from: str = ""
+) -> bytes:
+    """Close the run's evidence with the count of its entries, this one included.
+
+    `recorded_from` is the UID of the run that did the work before, empty for a run that did it itself.
+    """
     more: dict[str, Any] = {
         "reason": reason,
         "spent": amount_facts(spent),
@@ -118,6 +130,8 @@ def run_end_entry(spot: Spot, *, reason: str, spent: Amount, overrun: Amount, re
     }
     if result_digest:
         more["resultDigest"] = result_digest
+    if recorded_from:
+        more["recordedFrom"] = recorded_from
     return _entry(spot, "run-end", run_subject(recorded_run(spot.run)), more)
 
 

@@ -7,15 +7,17 @@ stale: calls wait, then are refused. What does not compile is a refusal, never t
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from remit.api.evidence import View
 from remit.api.reasons import ObjectReason
 from remit.core.compile import compile_live, load_bundle
-from remit.core.digest import digest_of
+from remit.core.digest import digest_of, sha256_hex
 from remit.core.prepare import CompiledBundle, Refusal
 from remit.gateway.store import (
     AGENT,
@@ -23,15 +25,19 @@ from remit.gateway.store import (
     NAMESPACE,
     POLICY,
     REVISION,
+    RUN,
     WATCHED,
     Key,
     Kind,
     Store,
     Stored,
     key_of,
+    version_of,
 )
-from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
+from remit.ports import Clock, Cluster, ClusterError, RemitError, RuleEngine, SchemaEngine
 
+SEEN = (AGENT, RUN, POLICY, GRANT)
+"""Kinds whose changes are acknowledged: evidence says how far each was seen."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 MAX_COMPILED = 1024
@@ -76,6 +82,8 @@ class Authority:
         self._pinned: dict[str, Compiled] = {}
         self._listeners: list[Listener] = []
         self._changed = asyncio.Event()
+        self._versions: dict[Kind, int] = dict.fromkeys(WATCHED, 0)
+        self._view: View = {kind.name: 0 for kind in SEEN}
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` at every change from now on."""
@@ -92,6 +100,10 @@ class Authority:
         now = self._clock.monotonic()
         return {kind.name: now - heard for kind, heard in self._heard.items()}
 
+    def view(self) -> View:
+        """Return how far each kind that gives or takes authority was seen; the same object until that changes."""
+        return self._view
+
     def is_fresh(self) -> bool:
         """Tell whether every watch is younger than the bound."""
         return self._clock.monotonic() - min(self._heard.values()) <= self._bound_seconds
@@ -105,6 +117,15 @@ class Authority:
         except TimeoutError:
             return bool(look())
         return True
+
+    async def uid_now(self, kind: Kind, namespace: str, name: str) -> str:
+        """Ask the apiserver itself which object has the name, empty for none: a list may be older than what it shows.
+
+        Raises ClusterError.
+        """
+        stored = await self._cluster.get(kind.api_version, kind.name, namespace, name)
+        uid: str = stored["metadata"]["uid"] if stored is not None else ""
+        return uid
 
     def live(self, namespace: str, agent: str) -> Compiled:
         """Return the agent's live bundle, compiled from the objects as they are now."""
@@ -128,9 +149,19 @@ class Authority:
             return _no_bundle(revision, "is not there")
         if digest_of(stored.get("data")) != digest:
             return _no_bundle(revision, "does not hold the bundle that its digest names")
+        return self._load(digest, stored["data"])
+
+    def learn(self, digest: str, document: bytes) -> bool:
+        """Take in a bundle's bytes from elsewhere, if they are those that its digest names; tell whether they are."""
+        if f"sha256:{sha256_hex(document)}" != digest:
+            return False
+        self._load(digest, json.loads(document))
+        return True
+
+    def _load(self, digest: str, document: Mapping[str, Any]) -> Compiled:
         compiled = self._guarded(
-            lambda: load_bundle(stored["data"], rules=self.engines.rules, schemas=self.engines.schemas),
-            ("ControllerRevision", revision.get("name", "")),
+            lambda: load_bundle(document, rules=self.engines.rules, schemas=self.engines.schemas),
+            ("Bundle", digest),
         )
         if len(self._pinned) >= MAX_COMPILED:
             self._pinned.clear()
@@ -183,22 +214,41 @@ class Authority:
             await asyncio.sleep(pause)
 
     async def _watch_once(self, kind: Kind) -> None:
-        listed: set[Key] | None = set()
+        listed: list[Stored] | None = []
         async for event, stored in self._cluster.watch(kind.api_version, kind.name, kind.selector):
-            if event in {"ADDED", "MODIFIED"}:
+            if listed is not None and event != "SYNCED":
+                listed.append(stored)
+                continue
+            self._see(kind, version_of(stored))
+            if event == "SYNCED" and listed is not None:
+                self._put_all(kind, listed)
+                listed = None
+            elif event in {"ADDED", "MODIFIED"}:
                 self._put(kind, stored)
-                if listed is not None:
-                    listed.add(key_of(stored))
             elif event == "DELETED":
                 self._drop(kind, key_of(stored))
-            elif event == "SYNCED" and listed is not None:
-                self._drop_all_but(kind, listed)
-                listed = None
-            if listed is None:
-                self._hear(kind)
+            self._hear(kind)
+
+    def _see(self, kind: Kind, version: int) -> None:
+        """Go on to a version; raises ClusterError on the way back, for what was taken back must not come back so."""
+        seen = self._versions[kind]
+        if 0 < version < seen:
+            raise ClusterError(f"the apiserver went back from {seen} to {version}", "WentBack")
+        if version > seen:
+            self._versions[kind] = version
+            self._view = {each.name: self._versions[each] for each in SEEN}
+
+    def _put_all(self, kind: Kind, listed: list[Stored]) -> None:
+        """Take in a whole list: it comes in one piece, so that nobody sees half of it."""
+        self._drop_all_but(kind, {key_of(stored) for stored in listed})
+        for stored in listed:
+            self._put(kind, stored)
 
     def _put(self, kind: Kind, stored: Stored) -> None:
         old = self.store.put(kind, stored)
+        if old is not None and old["metadata"].get("uid") != stored["metadata"].get("uid"):
+            self._tell(kind, old, None)  # nobody told that it was deleted before another took its name
+            old = None
         self._tell(kind, old, stored)
 
     def _drop_all_but(self, kind: Kind, listed: set[Key]) -> None:

@@ -28,6 +28,7 @@ from remit.core.idempotency import InFlight, KeyReused, Replay, Run, Unknown, ve
 from remit.core.prepare import CompiledBundle
 from remit.core.pricing import affordable_output_tokens, hold_of_model, hold_of_tool
 from remit.gateway.call import Call, Caller, Refused
+from remit.gateway.works import earlier_run, repeated
 from remit.ports import CallRecord, LedgerTransaction, RunRecord
 
 NOTHING: Final = Amount()
@@ -50,8 +51,11 @@ class Contended:
     """What to say when nothing of it comes back."""
 
 
-def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
-    """Return the run's record; at its first use, make it, with the bundle that it is pinned to."""
+def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord | Refused:
+    """Return the run's record; at its first use, make it, with the bundle that it is pinned to.
+
+    INVARIANT: of the runs that do the same piece of work, one has a record of doing it: the others are refused.
+    """
     live = caller.live
     if isinstance(live, CompiledBundle) and live.digest != caller.pinned.digest and not tx.has_bundle(live.digest):
         tx.put_bundle(live.digest, live.document)
@@ -59,6 +63,9 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
     record = tx.run(run.uid)
     if record is not None:
         return record
+    earlier = earlier_run(tx, run, caller.work)
+    if earlier is not None:
+        return repeated(earlier)
     pinned = caller.pinned
     tx.put_bundle(pinned.digest, pinned.document)
     record = RunRecord(
@@ -68,15 +75,18 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord:
         account=Account(opened_at=run.started_at or now),
         pinned_bundle=pinned.digest,
         facts=canonical(caller.facts),
+        work=caller.work,
     )
     record = advanced(tx, record, bundle_entry(spot(record, caller.facts, now), pinned.digest))
     tx.put_run(record)
     return record
 
 
-def take_step(tx: LedgerTransaction, caller: Caller, step: int, now: float) -> RunRecord:
+def take_step(tx: LedgerTransaction, caller: Caller, step: int, now: float) -> RunRecord | Refused:
     """Keep which turn the run is in: a pod that starts again goes on after it."""
     record = open_run(tx, caller, now)
+    if isinstance(record, Refused):
+        return record
     if step > record.step and not record.ended:
         record = replace(record, step=step)
         tx.put_run(record)
@@ -99,7 +109,7 @@ def refuse(tx: LedgerTransaction, call: Call, refused: Refused, now: float) -> R
     if call.caller is None:
         raise LookupError("only an identified call's refusal is recorded")
     record = open_run(tx, call.caller, now)
-    if record.ended:
+    if isinstance(record, Refused) or record.ended:
         return None
     body = denial_entry(spot(record, call.caller.facts, now), call_facts(call), denial_facts(call, refused))
     record = advanced(tx, record, body, refused_calls=record.refused_calls + 1)
@@ -115,6 +125,8 @@ def hold(tx: LedgerTransaction, call: Call, now: float) -> Held | Refused | Cont
     if call.caller is None:
         raise LookupError("only an identified call is held")
     record = open_run(tx, call.caller, now)
+    if isinstance(record, Refused):
+        return record
     refused = over(record) or out_of_turn(call, record)
     if refused is not None:
         return refused
@@ -166,6 +178,8 @@ def over(record: RunRecord) -> Refused | None:
     """Return the refusal of a run that has its end."""
     if not record.ended and not record.outcome_reason:
         return None
+    if record.recorded_from:
+        return Refused(CallReason.RUN_ALREADY_EXECUTED, record.outcome_message)
     return Refused(CallReason.RUN_NOT_ACTIVE, f"the run has ended: {record.outcome_reason}")
 
 

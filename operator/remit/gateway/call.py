@@ -91,6 +91,8 @@ class Caller:
     """The least of the pinned bundle's, the live one's and the run's own."""
     pinned: CompiledBundle
     live: Compiled
+    work: str
+    """Which piece of work the run does, by its spec as it is now."""
 
     @property
     def max_iterations(self) -> int:

@@ -13,11 +13,12 @@ from remit.api.evidence import RunFacts
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.core.budget import Limits, limits_of, lowest
 from remit.core.prepare import CompiledBundle, Refusal
+from remit.core.work import work_of
 from remit.gateway.authority import Authority, Compiled
 from remit.gateway.call import Call, Caller, Refused, Run
 from remit.gateway.settings import WAIT_FOR_WATCH_SECONDS
 from remit.gateway.store import POD, RUN, Kind, Stored, pod_uid_of
-from remit.ports import Identity, IdentityUnavailableError, PodIdentity
+from remit.ports import Identity, IdentityUnavailableError, Ledger, LedgerUnavailableError, PodIdentity
 
 SERVED: Final = frozenset({RunReason.STARTING, RunReason.RUNNING})
 MAX_KEPT: Final = 4096
@@ -37,8 +38,9 @@ STALE: Final = Refused(
 class Callers:
     """Finds the run that a token speaks for."""
 
-    def __init__(self, authority: Authority, identity: Identity, *, check_peer: bool) -> None:
-        """Trust the identity for tokens, and the authority for runs."""
+    def __init__(self, authority: Authority, identity: Identity, ledger: Ledger, *, check_peer: bool) -> None:
+        """Trust the identity for tokens, the authority for runs, and the ledger for bundles that it keeps."""
+        self._ledger = ledger
         self._authority = authority
         self._identity = identity
         self._check_peer = check_peer
@@ -72,7 +74,19 @@ class Callers:
         stored = store.run_of_pod(uid)
         if stored is None or stored["metadata"].get("namespace") != identity.namespace:
             return Refused(CallReason.RUN_NOT_FOUND, "no run is served to this pod", recorded=False)
-        return self._caller(stored, uid)
+        caller = self._caller(stored, uid)
+        if isinstance(caller, Refused) and caller.reason is CallReason.BUNDLE_MISSING and await self._recall(stored):
+            return self._caller(stored, uid)
+        return caller
+
+    async def _recall(self, stored: Stored) -> bool:
+        """Look for a run's bundle in the ledger, which has kept it since the run's first call."""
+        digest = str(((stored.get("status") or {}).get("revision") or {}).get("digest", ""))
+        try:
+            document = await self._ledger.read(lambda tx: tx.bundle(digest))
+        except LedgerUnavailableError:
+            return False
+        return document is not None and self._authority.learn(digest, document)
 
     def objection(self, call: Call) -> Refused | None:
         """Return why a call under way may not go on: its run or its pod is gone. Rules are the chain's business."""
@@ -173,6 +187,10 @@ def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> 
     if isinstance(pinned, Refusal):
         message = f"the bundle that the run is pinned to cannot be used: {pinned.message}"
         return Refused(CallReason.BUNDLE_MISSING, message, recorded=False)
+    agent = pinned.bundle.agent.ref
+    if (agent.namespace, agent.name) != (run.namespace, run.spec.agent):
+        message = f"the bundle that the run is pinned to is that of agent {agent.namespace}/{agent.name}"
+        return Refused(CallReason.BUNDLE_MISSING, message, recorded=False)
     return Caller(
         run=run,
         stored=stored,
@@ -181,6 +199,7 @@ def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> 
         limits=limits_for(run, pinned, live),
         pinned=pinned,
         live=live,
+        work=work_of(run.namespace, run.name, run.spec),
     )
 
 

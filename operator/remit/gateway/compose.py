@@ -24,6 +24,7 @@ from remit.gateway.gate import Gate
 from remit.gateway.links import objection
 from remit.gateway.memory import Memory
 from remit.gateway.recovery import recover
+from remit.gateway.repeats import Repeats
 from remit.gateway.settings import Settings
 from remit.gateway.status import StatusWriter
 from remit.gateway.sweeper import Sweeper
@@ -68,8 +69,17 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         install_namespace=settings.install_namespace,
         bound_seconds=settings.authority_bound_seconds,
     )
-    callers = Callers(authority, outside.identity, check_peer=settings.check_peer)
+    callers = Callers(authority, outside.identity, ledger, check_peer=settings.check_peer)
     flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics)
+    endings = Endings(
+        clock=clock,
+        ledger=ledger,
+        authority=authority,
+        memory=memory,
+        flights=flights,
+        status=status,
+        metrics=metrics,
+    )
     gate = Gate(
         settings=settings,
         clock=clock,
@@ -80,15 +90,8 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         upstream=outside.upstream,
         flights=flights,
         memory=memory,
-        endings=Endings(
-            clock=clock,
-            ledger=ledger,
-            authority=authority,
-            memory=memory,
-            flights=flights,
-            status=status,
-            metrics=metrics,
-        ),
+        endings=endings,
+        repeats=Repeats(clock=clock, ledger=ledger, authority=authority, memory=memory, endings=endings, status=status),
         acknowledger=Acknowledger(authority, outside.secrets, status),
         status=status,
         metrics=metrics,
@@ -147,6 +150,7 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
     """Run until asked to stop, or until a part fails: then the process ends, and its next start recovers."""
     gate, settings = gateway.gate, gateway.gate.settings
     await recover(gate.ledger, gate.endings, gate.clock)
+    gate.endings.end_deleted_soon()
     agents = listener(agent_app(gate), settings, settings.agent_port)
     control = listener(control_app(gate), settings, settings.control_port)
     parts = [
@@ -169,5 +173,6 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
         for task in [*parts, waiting]:
             task.cancel()
         await asyncio.gather(*parts, waiting, return_exceptions=True)
+        await gate.repeats.close()
         await gate.endings.close()
         await gate.status.close(within_seconds=1.0)

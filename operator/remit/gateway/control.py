@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Final
 
 from remit.adapters.evidence_export import export_document
+from remit.core.acknowledgements import owner_of
 from remit.core.evidence import amount_facts
 from remit.gateway.gate import Gate
 from remit.gateway.web import Answer, Request, encode
@@ -31,7 +32,9 @@ async def serve_control(gate: Gate, request: Request) -> Answer:
         return error(404, f"the ledger knows no run {found[1]}/{found[2]}")
     if found[3] is None:
         return Answer(200, encode(view_of(record)))
-    return Answer(200, encode(export_document(await gate.ledger.export(record.uid))))
+    homes = {record.namespace, gate.settings.install_namespace}
+    export = await gate.ledger.export(record.uid, [owner_of(home) for home in sorted(homes)])
+    return Answer(200, encode(export_document(export)))
 
 
 def health(_gate: Gate) -> Answer:

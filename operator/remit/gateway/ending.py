@@ -21,9 +21,10 @@ from remit.gateway.settings import SETTLE_SECONDS
 from remit.gateway.settlements import Closing, close_run
 from remit.gateway.status import StatusWriter, final_status
 from remit.gateway.store import RUN, Kind, Stored
-from remit.ports import Clock, Ledger, LedgerUnavailableError, RunRecord
+from remit.ports import Clock, ClusterError, Ledger, LedgerUnavailableError, RunRecord
 
 RETRY_SECONDS: Final = 1.0
+DELETED: Final = "the AgentRun was deleted"
 CONTROLLERS: Final = frozenset(
     {
         RunReason.CANCELLED,
@@ -100,8 +101,8 @@ class Endings:
     async def publish(self, record: RunRecord) -> None:
         """Have the run's status say how it ended."""
         stored = self._authority.store.get(RUN, record.namespace, record.name)
-        if stored is None or stored["metadata"]["uid"] != record.uid:
-            return
+        if stored is None or stored["metadata"]["uid"] != record.uid or record.recorded_from:
+            return  # what a copy shows is another run's end: repeats.py tells it
         checkpoint = await self._ledger.checkpoint()
         own_end = (stored.get("status") or {}).get("reason") not in CONTROLLERS
         own_end = own_end or record.outcome_reason == RunReason.OUTCOME_UNKNOWN
@@ -132,10 +133,41 @@ class Endings:
             return
         if new is None:
             if old is not None:
-                closing = Closing(RunReason.CANCELLED, "the AgentRun was deleted")
-                self.end_soon(old["metadata"]["uid"], closing)
+                metadata = old["metadata"]
+                self._spawn(self._end_deleted(metadata["namespace"], metadata["name"], metadata["uid"]))
         elif old is None or _final_reason(new) != _final_reason(old):
             self._spawn(self._catch_up_at_last(new))
+
+    def end_deleted_soon(self) -> None:
+        """End the runs that were deleted while nobody watched, once the first view of all runs is there."""
+        self._spawn(self._end_all_deleted())
+
+    async def _end_all_deleted(self) -> None:
+        authority = self._authority
+        while not await authority.until(authority.is_fresh, RETRY_SECONDS):
+            pass
+        for record in await self._open_runs():
+            stored = authority.store.get(RUN, record.namespace, record.name)
+            if stored is None or stored["metadata"]["uid"] != record.uid:
+                self._spawn(self._end_deleted(record.namespace, record.name, record.uid))
+
+    async def _open_runs(self) -> list[RunRecord]:
+        while True:
+            try:
+                return await self._ledger.read(lambda tx: tx.open_runs())
+            except LedgerUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _end_deleted(self, namespace: str, name: str, uid: str) -> None:
+        """End a run that a watch no longer shows, when the apiserver itself says so: a list may show the past."""
+        while True:
+            try:
+                if await self._authority.uid_now(RUN, namespace, name) != uid:
+                    await self._end_at_last(uid, Closing(RunReason.CANCELLED, DELETED))
+            except ClusterError:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     async def _end_at_last(self, uid: str, closing: Closing) -> None:
         while True:

@@ -11,6 +11,7 @@ from remit.gateway.callers import Callers
 from remit.gateway.ending import Endings
 from remit.gateway.flights import Flights
 from remit.gateway.memory import Memory
+from remit.gateway.repeats import Repeats
 from remit.gateway.settings import Settings
 from remit.gateway.status import StatusWriter
 from remit.ports import Clock, Ledger, SecretReader, Upstream
@@ -30,6 +31,7 @@ class Gate:
     flights: Flights
     memory: Memory
     endings: Endings
+    repeats: Repeats
     acknowledger: Acknowledger
     status: StatusWriter
     metrics: Metrics

@@ -9,6 +9,7 @@ from remit.core.idempotency import key_of
 from remit.core.policy import CallInput
 from remit.core.policy import decide as decided
 from remit.core.prepare import CompiledBundle, GrantedTool
+from remit.core.work import is_named
 from remit.gateway.call import Answered, Call, Caller, Refused
 from remit.gateway.gate import Gate
 
@@ -28,6 +29,9 @@ async def identify(gate: Gate, call: Call) -> Refused | Answered | None:
     ended = remembered.record is not None and bool(remembered.record.outcome_reason)
     if ended or gate.endings.is_ending(caller.run.uid):
         return Refused(CallReason.RUN_NOT_ACTIVE, "the run has ended: nothing more is done for it", recorded=False)
+    if remembered.record is not None and is_named(remembered.record.work) and remembered.record.work != caller.work:
+        message = "the run's spec was changed since its first call, which nothing allows: make another run"
+        return Refused(CallReason.REVOKED, message, recorded=False)
     return None
 
 

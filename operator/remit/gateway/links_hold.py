@@ -113,6 +113,8 @@ async def conclude(gate: Gate, call: Call, end: Refused | Answered) -> Refused |
     """Make durable what ended a call early: a refusal before the intent is a denial, one after it is its outcome."""
     if isinstance(end, Answered):
         return end
+    if end.reason is CallReason.RUN_ALREADY_EXECUTED and call.caller is not None:
+        gate.repeats.look_soon(call.caller.stored)
     if end.reason in UNUSABLE:
         gate.acknowledger.doubt(call.run.namespace, call.granted.grant.ref.name)
     if call.intent is not None and call.answered is None:

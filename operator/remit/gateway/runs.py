@@ -28,6 +28,7 @@ from remit.gateway.memory import Remembered
 from remit.gateway.settings import SETTLE_SECONDS
 from remit.gateway.settlements import Closing
 from remit.gateway.web import Answer, RefusedError, Request, encode, malformed
+from remit.gateway.works import earlier_run, repeated
 from remit.ports import RunRecord
 
 MAX_STEP: Final = 1_000_000
@@ -60,6 +61,10 @@ async def give_input(gate: Gate, request: Request) -> Answer:
     """GET input: what the run is about."""
     caller = await the_caller(gate, request)
     remembered = await gate.memory.of(caller.run.uid)
+    if remembered.record is None:
+        earlier = await gate.ledger.read(lambda tx: earlier_run(tx, caller.run, caller.work))
+        if earlier is not None:
+            raise done_before(gate, caller, repeated(earlier))
     return answered(gate, caller, remembered, input_of(caller, remembered.record))
 
 
@@ -72,6 +77,8 @@ async def begin_step(gate: Gate, request: Request) -> Answer:
     remembered = await gate.memory.of(caller.run.uid)
     now = gate.clock.now()
     record = await gate.ledger.transact(lambda tx: take_step(tx, caller, body.step, now))
+    if isinstance(record, Refused):
+        raise done_before(gate, caller, record)
     gate.memory.note_record(record)
     if (refused := over(record)) is not None:
         raise RefusedError(refused)
@@ -144,10 +151,18 @@ async def the_caller(gate: Gate, request: Request) -> Caller:
     return caller
 
 
+def done_before(gate: Gate, caller: Caller, refused: Refused) -> RefusedError:
+    """Return the refusal of a run whose work was done before, and have its status say so."""
+    gate.repeats.look_soon(caller.stored)
+    return RefusedError(refused)
+
+
 async def ended(gate: Gate, caller: Caller, closing: Closing) -> Answer:
     """End the caller's run; calls under way have a moment to finish."""
     now = gate.clock.now()
-    await gate.ledger.transact(lambda tx: open_run(tx, caller, now))
+    opened = await gate.ledger.transact(lambda tx: open_run(tx, caller, now))
+    if isinstance(opened, Refused):
+        raise done_before(gate, caller, opened)
     record = await gate.endings.end(caller.run.uid, closing, patience_seconds=SETTLE_SECONDS)
     return accepted(record, closing.result, closing.partial)
 

@@ -123,6 +123,6 @@ def close_run(tx: LedgerTransaction, uid: str, closing: Closing, now: float) -> 
         overrun=record.account.overrun,
         result_digest=sha256_hex(record.result) if record.result else "",
     )
-    record = advanced(tx, record, body, ended=True)
+    record = advanced(tx, record, body, ended=True, ended_at=now)
     tx.put_run(record)
     return record

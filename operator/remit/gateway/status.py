@@ -115,6 +115,16 @@ def final_status(record: RunRecord, checkpoint: str, *, own_end: bool) -> dict[s
     return status
 
 
+def recorded_status(record: RunRecord, earlier: RunRecord, checkpoint: str) -> dict[str, Any]:
+    """Return the gateway's word on a run that did nothing, because an earlier one did its work: what that one did."""
+    outcome = {
+        "reason": record.outcome_reason,
+        "message": record.outcome_message[:MAX_MESSAGE],
+        "recordedFrom": earlier.uid,
+    }
+    return final_status(earlier, checkpoint, own_end=False) | {"outcome": outcome}
+
+
 def shown_content(content: bytes) -> dict[str, Any]:
     """Return a result as a status may hold it: what is large stands there by digest."""
     if len(content) <= MAX_RESULT_BYTES:

@@ -42,6 +42,12 @@ def key_of(stored: Stored) -> Key:
     return meta.get("namespace", ""), meta["name"]
 
 
+def version_of(stored: Stored) -> int:
+    """Return the resourceVersion: it counts up over all objects of a cluster. 0 where it is no number."""
+    version = (stored.get("metadata") or {}).get("resourceVersion", "")
+    return int(version) if version.isascii() and version.isdigit() else 0
+
+
 class Store:
     """The objects of every watched kind."""
 
