@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any
-
-import structlog
 
 from remit.adapters.crash import crash_point
 from remit.api.meta import API_VERSION
 from remit.api.names import CONTROLLER_FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
+from remit.controller.events import Teller
 from remit.controller.store import Key, Object, Store
 from remit.controller.telemetry import Metrics
-from remit.core.conditions import find_condition, same_conditions
-from remit.core.moments import timestamp
+from remit.core.conditions import same_conditions
 from remit.core.plan import Action, Apply, Create, Delete
 from remit.ports import Clock, Cluster, ClusterError, RemitError
 
-log = structlog.get_logger()
-
-NOTE_LIMIT = 1024
 GONE = frozenset({404, 409})
 """The object is gone, or was changed since: its own events tell."""
 
@@ -36,8 +30,8 @@ class Hands:
         """Write to this cluster."""
         self._cluster = cluster
         self._store = store
-        self._clock = clock
         self._metrics = metrics
+        self._teller = Teller(cluster, clock)
 
     async def act(self, actions: Iterable[Action]) -> None:
         """Do the actions in their order; the first that fails ends it."""
@@ -85,7 +79,7 @@ class Hands:
         self._pass("after-status", key.kind)
         self._metrics.writes.labels("status", key.kind).inc()
         self._store.put(key.kind, stored)
-        await self._tell(thing, status)
+        await self._teller.tell(thing, status)
         return stored
 
     async def _apply(self, manifest: Mapping[str, Any]) -> None:
@@ -116,47 +110,9 @@ class Hands:
         """Pass a crash point: its name is place and kind, for example before-create-pod."""
         crash_point(f"{place}-{kind.lower()}")
 
-    async def _tell(self, before: Object, status: Mapping[str, Any]) -> None:
-        """Make an Event of a transition: the leading condition's reason, or what keeps a run from starting, is new."""
-        old = find_condition((before.get("status") or {}).get("conditions") or (), "Ready") or {}
-        new = find_condition(status["conditions"], "Ready") or {}
-        if old.get("reason") == new.get("reason") and old.get("message") == new.get("message"):
-            return
-        try:
-            await self._cluster.create(event_of(before, new, timestamp(self._clock.now())), CONTROLLER_FIELD_MANAGER)
-        except ClusterError as error:  # the status says it too: an Event is for convenience
-            log.warning("no event", kind=before["kind"], name=before["metadata"]["name"], why=str(error)[:500])
-
 
 def is_written(seen: Mapping[str, Any], wanted: Mapping[str, Any], owned: Iterable[str]) -> bool:
     """Tell whether our fields of a status stand as wanted; an absent one is wanted absent."""
     if not same_conditions(seen.get("conditions") or (), wanted["conditions"]):
         return False
     return all(seen.get(field) == wanted.get(field) for field in owned if field != "conditions")
-
-
-def event_of(thing: Object, condition: Mapping[str, Any], now: str) -> Object:
-    """Return the Event of a transition. Its name says which one, so that telling it twice tells it once."""
-    metadata = thing["metadata"]
-    mark = sha256(f"{metadata['uid']}|{condition['reason']}|{condition['message']}|{now}".encode()).hexdigest()[:16]
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{metadata['name'][:200]}.{mark}", "namespace": metadata["namespace"]},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": thing["kind"],
-            "namespace": metadata["namespace"],
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-        },
-        "type": "Warning" if condition["status"] == "False" else "Normal",
-        "reason": condition["reason"],
-        "message": condition["message"][:NOTE_LIMIT],
-        "source": {"component": CONTROLLER_FIELD_MANAGER},
-        "reportingComponent": CONTROLLER_FIELD_MANAGER,
-        "reportingInstance": CONTROLLER_FIELD_MANAGER,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-    }
