@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from remit.api.agentrun import Desired
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.core.conditions import Standing, run_conditions, standing_of_run, violations
-from remit.core.lifecycle import TRANSITIONS, PodFacts, RunEvent, RunFacts, find, next_look, step
+from remit.core.lifecycle import (
+    TRANSITIONS,
+    PodFacts,
+    RunEvent,
+    RunFacts,
+    Tries,
+    find,
+    next_look,
+    step,
+    without_pod,
+)
 
 REASONS = st.sampled_from(list(RunReason))
 MOMENTS = st.floats(0, 1e9)
@@ -16,6 +26,16 @@ PODS = st.builds(
     trouble=st.sampled_from(["", "image x cannot be pulled"]),
     failure=st.just("the pod failed"),
     ended_at=st.none() | MOMENTS,
+    gave_up=st.booleans(),
+    leaves_at=st.none() | MOMENTS,
+)
+TRIES = st.builds(
+    Tries,
+    failed=st.integers(0, 10),
+    limit=st.integers(0, 10),
+    backoff=st.floats(1, 3600),
+    last_at=MOMENTS,
+    last_failure=st.just("the pod is gone"),
 )
 FACTS = st.builds(
     RunFacts,
@@ -28,6 +48,7 @@ FACTS = st.builds(
     waiting_for=st.sampled_from(["", "agent does not exist yet"]),
     had_pod=st.booleans(),
     pod=st.none() | PODS,
+    tries=TRIES,
     outcome=st.none() | st.sampled_from(sorted(FINAL_RUN_REASONS)),
     outcome_message=st.just("as the ledger says"),
 )
@@ -54,11 +75,12 @@ def test_a_final_reason_is_never_left(facts: RunFacts) -> None:
 
 
 @given(FACTS)
-def test_no_run_goes_back(facts: RunFacts) -> None:
+def test_a_run_goes_back_only_without_a_pod_or_held(facts: RunFacts) -> None:
     order = [RunReason.PENDING, RunReason.STARTING, RunReason.RUNNING]
     reason, _ = step(facts)
-    if reason in order and facts.reason in order:
-        assert order.index(reason) >= order.index(facts.reason)
+    if reason in order and facts.reason in order and order.index(reason) < order.index(facts.reason):
+        assert reason is RunReason.PENDING
+        assert find(facts).failure or (facts.pod is None and not facts.had_pod)
 
 
 @given(FACTS)
@@ -67,11 +89,34 @@ def test_the_gateways_word_is_taken_from_a_run_under_way(facts: RunFacts) -> Non
         return
     reason, message = step(facts)
     assert message == "as the ledger says"
-    before_its_first_call = facts.reason is RunReason.PENDING
-    expected = facts.outcome
-    if facts.outcome is RunReason.DENIED and not before_its_first_call:
-        expected = RunReason.REVOKED
-    assert reason is expected
+    assert reason is facts.outcome
+
+
+@given(FACTS)
+def test_no_authority_no_start_and_a_run_that_began_is_revoked(facts: RunFacts) -> None:
+    if not facts.disallowed or facts.reason in FINAL_RUN_REASONS or facts.outcome is not None:
+        return
+    reason, _ = step(facts)
+    if facts.desired is not Desired.TERMINATED:
+        assert reason is (RunReason.REVOKED if facts.began else RunReason.DENIED)
+
+
+@given(FACTS)
+def test_a_suspended_run_gets_no_pod_and_keeps_the_one_it_has(facts: RunFacts) -> None:
+    if facts.desired is not Desired.SUSPENDED or facts.reason in FINAL_RUN_REASONS:
+        return
+    finding, (reason, _) = find(facts), step(facts)
+    assert finding.event is not RunEvent.READY
+    if reason not in FINAL_RUN_REASONS and facts.pod is not None and not finding.failure:
+        assert finding.event in {RunEvent.HELD, RunEvent.POD_ENDED}
+
+
+@given(FACTS)
+def test_there_are_never_more_tries_than_allowed(facts: RunFacts) -> None:
+    if find(facts).failure:
+        assert facts.tries.failed < facts.tries.limit
+        assert facts.desired in {Desired.RUNNING, Desired.SUSPENDED}
+        assert find(without_pod(facts, "gone")).event is not RunEvent.READY
 
 
 @given(FACTS)

@@ -33,6 +33,9 @@ CONTROL_SERVICE = "remit-gateway-control"
 GATEWAY_LABELS = {"app.kubernetes.io/name": "remit-gateway"}
 LEASE = "remit-controller"
 """Held by the controller that leads, in the install namespace."""
+VERIFIER_CONFIG_MAP = "remit-verifier-key"
+"""Says, in the install namespace, what verifies the log."""
+VERIFIER_FIELD = "vkey"
 CONTROLLER_FIELD_MANAGER = "remit-controller"
 GATEWAY_FIELD_MANAGER = "remit-gateway"
 
@@ -61,9 +64,9 @@ def revision_name(agent: str, digest: str) -> str:
     return f"{agent_child(agent)}-{digest.removeprefix('sha256:')[:10]}"
 
 
-def pod_name(run: str, attempt: int) -> str:
-    """Name of a run's pod: the same for the same attempt, so that creating it twice cannot make two."""
-    plain = f"{run}-{attempt}"
+def pod_name(run: str, attempt: int, retry: int = 0) -> str:
+    """Name of a run's pod: the same for the same attempt and try, so that creating it twice cannot make two."""
+    plain = f"{run}-{attempt}-r{retry}" if retry else f"{run}-{attempt}"
     if len(plain) <= MAX_LABEL_LENGTH and "." not in plain:
         return plain
     mark = sha256(plain.encode()).hexdigest()[:10]

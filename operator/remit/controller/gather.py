@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from remit.api import names
+from remit.api.agent import AgentSpec
 from remit.api.names import DENY_POLICY, agent_child, pod_name
 from remit.controller.kinds import (
     ACCOUNT,
@@ -21,7 +22,8 @@ from remit.controller.kinds import (
     REVISION,
     runs_of_agent,
 )
-from remit.controller.store import Key, Object, Store
+from remit.controller.store import Key, Object, Store, key_of
+from remit.core.children import failed_tries
 from remit.core.plan import Reference, is_leaving
 
 
@@ -34,7 +36,16 @@ class RunWorld:
     model_grant: Object | None
     pod: Object | None
     """The pod that the status names; before it names one, a pod that is the run's, else what has the pod's name."""
+    left_pods: tuple[Object, ...]
+    """Its other pods: those that the infrastructure failed."""
+    revision: Object
+    """Name and digest of what the run is pinned to, or would be if it started now; empty while there is none."""
     seen: Mapping[Reference, Object]
+
+    def pinned_agent(self) -> AgentSpec:
+        """Return the agent as the run's revision has it; only once that was seen in place."""
+        pinned = self.seen[Reference(REVISION.kind, self.run["metadata"]["namespace"], self.revision["name"])]
+        return AgentSpec.model_validate(pinned["data"]["agent"]["spec"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,17 @@ class AgentWorld:
     revisions: tuple[Object, ...]
     runs: tuple[Object, ...]
     """Its runs under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWorld:
+    """The pods that stand ready for an agent's runs, and all that they depend on."""
+
+    agent: Object | None
+    may_stand: bool
+    """False where the namespace or its standing policy is leaving: the policy goes when the last sandbox went."""
+    pods: tuple[Object, ...]
+    seen: Mapping[Reference, Object]
 
 
 @dataclass(frozen=True)
@@ -76,22 +98,47 @@ def run_world(store: Store, key: Key) -> RunWorld | None:
     namespace, agent_name = key.namespace, run["spec"].get("agent", "")
     agent = store.get(Key(AGENT.kind, namespace, agent_name))
     grant_name = (agent["spec"].get("model") or {}).get("grant", "") if agent else ""
-    name = pod_name(key.name, run["spec"].get("attempt", 1))
+    status = run.get("status") or {}
+    name = pod_name(key.name, run["spec"].get("attempt", 1), failed_tries(run))
+    revision = status.get("revision") or ((agent or {}).get("status") or {}).get("revision") or {}
     children = [
         Key(NETWORK_POLICY.kind, namespace, DENY_POLICY),
         Key(NETWORK_POLICY.kind, namespace, agent_child(agent_name)),
         Key(ACCOUNT.kind, namespace, agent_child(agent_name)),
         Key(POD.kind, namespace, name),
     ]
-    if agent and (revision := (agent.get("status") or {}).get("revision")):
+    if revision:
         children.append(Key(REVISION.kind, namespace, revision["name"]))
+    pod = _pod_of(store, run, name)
+    if pod is not None:
+        children.append(key_of(POD.kind, pod))
     return RunWorld(
         run=run,
         agent=agent,
         model_grant=store.get(Key(GRANT.kind, namespace, grant_name)),
-        pod=_pod_of(store, run, name),
+        pod=pod,
+        left_pods=tuple(
+            own for own in store.having(POD.kind, OF_OWNER, namespace, run["metadata"]["uid"]) if own is not pod
+        ),
+        revision=revision,
         seen=_seen(store, children),
     )
+
+
+def pool_world(store: Store, key: Key) -> PoolWorld:
+    """Gather what decides about the pods that stand ready for an agent, which may be gone."""
+    agent = store.get(Key(AGENT.kind, key.namespace, key.name))
+    namespace = namespace_world(store, key.namespace)
+    leaving = namespace.is_leaving or (namespace.deny is not None and is_leaving(namespace.deny))
+    children = [
+        Key(NETWORK_POLICY.kind, key.namespace, DENY_POLICY),
+        Key(NETWORK_POLICY.kind, key.namespace, agent_child(key.name)),
+        Key(ACCOUNT.kind, key.namespace, agent_child(key.name)),
+    ]
+    if revision := ((agent or {}).get("status") or {}).get("revision"):
+        children.append(Key(REVISION.kind, key.namespace, revision["name"]))
+    pods = store.having(POD.kind, OF_AGENT, key.namespace, key.name)
+    return PoolWorld(agent, not leaving, tuple(pods), _seen(store, children))
 
 
 def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | None:

@@ -40,9 +40,9 @@ class Protection:
         self._settings = settings
         self._gateway = ("", 0.0)
 
-    async def gate(self, agent: Object, seen: Mapping[Reference, Object]) -> Gate:
-        """Return what protects the agent's sandboxes, or what is missing of it."""
-        namespace, revision = agent["metadata"]["namespace"], agent["status"]["revision"]
+    async def gate(self, agent: Object, revision: Object, seen: Mapping[Reference, Object]) -> Gate:
+        """Return what protects the agent's sandboxes under a revision, or what is missing of it."""
+        namespace = agent["metadata"]["namespace"]
         protection = (
             standing_deny(namespace),
             agent_policy(agent, self._settings.install_namespace),

@@ -8,7 +8,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from remit.api.agent import AgentSpec
 from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.controller.apply import Hands
@@ -21,16 +20,15 @@ from remit.controller.telemetry import Metrics
 from remit.core.admission import Disallowed, Subject, Wait, review
 from remit.core.children import run_pod
 from remit.core.course import (
-    KILLED_AT_ONCE,
     RUN_STATUS_FIELDS,
     Bounds,
     Started,
     facts_of,
     is_child_of,
-    reason_of,
+    is_killed_at_once,
     status_of,
 )
-from remit.core.lifecycle import RunFacts, next_look, step
+from remit.core.lifecycle import TRANSITIONS, Finding, RunEvent, RunFacts, find, next_look, without_pod
 from remit.core.moments import epoch_seconds
 from remit.core.plan import deletion, is_in_place, is_leaving, plan
 from remit.core.pods import pod_facts
@@ -74,36 +72,42 @@ class Runs:
         now = self._clock.now()
         spec, objection = _review(world, now)
         facts = facts_of(world.run, spec, world.pod, objection, now=now, bounds=self._bounds)
-        reason, message = step(facts)
-        start = Start()
-        if reason is RunReason.PENDING and objection is None:
+        finding, start = find(facts), Start()
+        if finding.event is RunEvent.READY:
             start = await self._start(world, spec)
-            facts, reason, message = _after(start, facts)
-        run = await self._write(world.run, facts, (reason, message), start.started)
+            facts, finding = _after(start, facts)
+        reason = TRANSITIONS[facts.reason, finding.event]
+        run = await self._write(world.run, facts, finding, start.started)
         if reason in FINAL_RUN_REASONS:
             return await self._end(run, reason)
+        if finding.failure:
+            facts = without_pod(facts, finding.failure)
         look = now + LOOK_AGAIN_SECONDS if start.waiting_for else next_look(facts)
         return min(look, facts.deadline)
 
-    async def _write(
-        self, run: Object, facts: RunFacts, decided: tuple[RunReason, str], started: Started | None
-    ) -> Object:
-        reason, message = decided
-        stopping = facts.desired is Desired.STOPPED and facts.had_pod
-        status = status_of(run, reason, message, now=facts.now, start=started, stopping=stopping)
+    async def _write(self, run: Object, facts: RunFacts, finding: Finding, started: Started | None) -> Object:
+        status = status_of(
+            run,
+            TRANSITIONS[facts.reason, finding.event],
+            finding.message,
+            now=facts.now,
+            start=started,
+            lost=finding.failure,
+            stopping=facts.desired is Desired.STOPPED and facts.had_pod,
+        )
         return await self._hands.write_status(run, status, RUN_STATUS_FIELDS)
 
     async def _start(self, world: RunWorld, spec: AgentRunSpec) -> Start:
         """Make the pod, or adopt it after a crash, but only behind all that protects it."""
         run, agent = world.run, world.agent
         assert agent is not None  # noqa: S101 - the review waits for the agent
-        gate = await self._protection.gate(agent, world.seen)
+        gate = await self._protection.gate(agent, world.revision, world.seen)
         if gate.sandbox is None:
             return Start(waiting_for=gate.waiting_for)
-        wanted = run_pod(run, spec, AgentSpec.model_validate(agent["spec"]), gate.sandbox)
+        wanted = run_pod(run, spec, world.pinned_agent(), gate.sandbox)
         if opened := await self._protection.opening(wanted, gate.protection):
             return Start(waiting_for=opened)
-        return await self._place(world, [*gate.protection, wanted], agent["status"]["revision"])
+        return await self._place(world, [*gate.protection, wanted], world.revision)
 
     async def _place(self, world: RunWorld, wanted: Sequence[Object], revision: Object) -> Start:
         """Create the pod, which stands last; only one that is as wanted, and this run's, is taken."""
@@ -131,26 +135,28 @@ class Runs:
         return await self._clean_up(world) if world is not None else None
 
     async def _clean_up(self, world: RunWorld) -> float | None:
-        """Delete the pod of a finished run: at once where its agent lost its authority, else in its time."""
-        run, pod = world.run, world.pod
-        status = run.get("status") or {}
-        if pod is None or not is_child_of(pod, run) or is_leaving(pod):
+        """Delete the pods of a finished run: at once where its agent lost its authority, else in their time."""
+        run = world.run
+        pods = [pod for pod in (world.pod, *world.left_pods) if pod is not None and is_child_of(pod, run)]
+        staying = [pod for pod in pods if not is_leaving(pod)]
+        if not staying:
             return None
-        kept_until: float = epoch_seconds(status["finishedAt"]) + run["spec"].get("ttlSecondsAfterFinished", 300)
-        if reason_of(run) not in KILLED_AT_ONCE and self._clock.now() < kept_until:
+        ended: float = epoch_seconds(run["status"]["finishedAt"])
+        kept_until: float = ended + run["spec"].get("ttlSecondsAfterFinished", 300)
+        if not is_killed_at_once(run) and self._clock.now() < kept_until:
             return kept_until
-        await self._hands.act([deletion(pod)])
+        await self._hands.act(map(deletion, staying))
         return None
 
 
-def _after(start: Start, facts: RunFacts) -> tuple[RunFacts, RunReason, str]:
+def _after(start: Start, facts: RunFacts) -> tuple[RunFacts, Finding]:
     """Return where the run stands after the attempt to start it."""
     if start.started is not None:
         facts = replace(facts, had_pod=True, pod=pod_facts(start.started.pod))
-        return facts, *step(facts)
+        return facts, find(facts)
     if start.failure:
-        return facts, RunReason.FAILED, start.failure
-    return facts, RunReason.PENDING, start.waiting_for
+        return facts, Finding(RunEvent.POD_FAILED, start.failure)
+    return facts, Finding(RunEvent.WAITED, start.waiting_for)
 
 
 def _review(world: RunWorld, now: float) -> tuple[AgentRunSpec, Disallowed | Wait | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 from remit.api import names
@@ -15,6 +16,8 @@ from remit.api.agent import AgentSpec, ContainerRuntime, Sandbox
 from remit.api.agentrun import AgentRunSpec
 from remit.api.meta import API_VERSION
 from remit.api.wire import ANTHROPIC_BASE_PATH, MCP_PATH, OPENAI_BASE_PATH
+from remit.core.digest import digest_of
+from remit.core.moments import epoch_seconds
 
 Manifest = dict[str, Any]
 
@@ -27,8 +30,10 @@ POD_GRACE_SECONDS = 60
 TERMINATION_SECONDS = 1
 """An agent has handed over before its pod is deleted, or has lost the right to."""
 REQUESTED_CPU_MILLIS = 100
+MARK_LENGTH = 20
 GATEWAY_URL = f"http://{names.GATEWAY_HOST}:{names.AGENT_PORT}"
 SIDECAR_URL = f"http://127.0.0.1:{names.SIDECAR_PORT}"
+SIDECAR_COMMAND = ["python3.11", "-m", "remit.harness", "sidecar"]
 _PLACEHOLDER = "held-by-the-gateway"
 """SDKs refuse to start without a key; the real one never comes near the pod."""
 _SIDECAR_IS_UP = f"""\
@@ -151,43 +156,105 @@ def _owner(kind: str, metadata: Mapping[str, Any]) -> Manifest:
 
 
 def run_pod(run: Mapping[str, Any], run_spec: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings) -> Manifest:
-    """The sandbox of one run. Nothing in it differs by run but names and the deadline."""
+    """The sandbox that is made for one run. Nothing in it differs by run but names, users and the deadline."""
     metadata = run["metadata"]
-    sandbox = "container" if agent.runtime.container else "harness"
+    name = names.pod_name(metadata["name"], run_spec.attempt, failed_tries(run))
+    spec = _pod_spec(run_spec.agent, agent, settings, user=_user_of(metadata["uid"]))
+    deadline = {"activeDeadlineSeconds": run_spec.deadline_seconds + POD_GRACE_SECONDS}
+    labels = {names.LABEL_RUN: names.run_label(metadata["name"])}
+    return _pod(name, _owner("AgentRun", metadata), labels, {**spec, **deadline}, run_spec.agent, metadata["namespace"])
+
+
+def warm_mark(
+    agent: Mapping[str, Any], revision: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings
+) -> str:
+    """Return what differs whenever a pod that stands ready for the agent would be made otherwise."""
+    metadata = agent["metadata"]
+    made_from = [metadata["uid"], revision["digest"], _pod_spec(metadata["name"], spec, settings, user=FIRST_USER)]
+    return digest_of(made_from).removeprefix("sha256:")[:MARK_LENGTH]
+
+
+def warm_pod(
+    agent: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings, *, mark: str, place: int
+) -> Manifest:
+    """A sandbox that stands ready: like one that is made for a run, but it has no run, and no deadline yet."""
+    metadata = agent["metadata"]
+    name = names.warm_name(metadata["name"], f"{metadata['uid']}/{mark}", place)
+    body = _pod_spec(metadata["name"], spec, settings, user=_user_of(f"{metadata['uid']}/{name}"))
+    owner = _owner("Agent", metadata)
+    return _pod(name, owner, {names.LABEL_WARM: mark}, body, metadata["name"], metadata["namespace"])
+
+
+def claim_of(pod: Mapping[str, Any], run: Mapping[str, Any], run_spec: AgentRunSpec) -> Manifest:
+    """The one patch that makes a pod that stands ready a run's own, if it is still in the state that was seen.
+
+    A pod's deadline counts from its own start; it may be given to a pod that runs, and never be taken away.
+    """
+    metadata, claimant = pod["metadata"], run["metadata"]
+    stood_since = (pod.get("status") or {}).get("startTime") or metadata["creationTimestamp"]
+    ends_at = epoch_seconds(claimant["creationTimestamp"]) + run_spec.deadline_seconds + POD_GRACE_SECONDS
+    return {
+        "metadata": {
+            **{field: metadata[field] for field in ("name", "namespace", "uid", "resourceVersion")},
+            "labels": {names.LABEL_WARM: None, names.LABEL_RUN: names.run_label(claimant["name"])},
+            "ownerReferences": [_owner("AgentRun", claimant)],
+        },
+        "spec": {"activeDeadlineSeconds": max(1, ceil(ends_at - epoch_seconds(stood_since)))},
+    }
+
+
+def claimed_pod(
+    pod: Mapping[str, Any],
+    run: Mapping[str, Any],
+    agent: Mapping[str, Any],
+    *,
+    spec: AgentSpec,
+    settings: SandboxSettings,
+) -> Manifest:
+    """What a run's sandbox looks like that stood ready before: a name and users of its own, the run's for the rest."""
+    name, metadata = pod["metadata"]["name"], agent["metadata"]
+    body = _pod_spec(metadata["name"], spec, settings, user=_user_of(f"{metadata['uid']}/{name}"))
+    labels = {names.LABEL_RUN: names.run_label(run["metadata"]["name"])}
+    owner = _owner("AgentRun", run["metadata"])
+    return _pod(name, owner, labels, body, metadata["name"], metadata["namespace"])
+
+
+def _pod(name: str, owner: Manifest, labels: Manifest, spec: Manifest, agent: str, namespace: str) -> Manifest:  # noqa: PLR0917 - all that a pod consists of
+    sandbox = "container" if "initContainers" in spec else "harness"
+    standing = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_SANDBOX: sandbox, names.LABEL_AGENT: agent}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": names.pod_name(metadata["name"], run_spec.attempt),
-            "namespace": metadata["namespace"],
-            "labels": {
-                names.LABEL_MANAGED_BY: names.MANAGED_BY,
-                names.LABEL_SANDBOX: sandbox,
-                names.LABEL_AGENT: run_spec.agent,
-                names.LABEL_RUN: names.run_label(metadata["name"]),
-            },
-            "ownerReferences": [_owner("AgentRun", metadata)],
+            "name": name,
+            "namespace": namespace,
+            "labels": {**standing, **labels},
+            "ownerReferences": [owner],
         },
-        "spec": _pod_spec(run_spec, agent, settings, user=_user_of(metadata["uid"])),
+        "spec": spec,
     }
 
 
-def _user_of(run_uid: str) -> int:
-    """Return the first of the run's two user ids; the second is the sidecar's.
+def failed_tries(run: Mapping[str, Any]) -> int:
+    """Return how many pods of the run the infrastructure failed: the next one has another name."""
+    return len((run.get("status") or {}).get("tries") or ())
+
+
+def _user_of(sandbox: str) -> int:
+    """Return the first of a sandbox's two user ids; the second is the sidecar's.
 
     Each has its own: the kernel counts processes by user over the whole node, so that one sandbox's limit
     (RLIMIT_NPROC) would else be used up by another's.
     """
-    return FIRST_USER + 2 * (int(sha256(run_uid.encode()).hexdigest(), 16) % USER_PAIRS)
+    return FIRST_USER + 2 * (int(sha256(sandbox.encode()).hexdigest(), 16) % USER_PAIRS)
 
 
-def _pod_spec(run: AgentRunSpec, agent: AgentSpec, settings: SandboxSettings, *, user: int) -> Manifest:
+def _pod_spec(agent_name: str, agent: AgentSpec, settings: SandboxSettings, *, user: int) -> Manifest:
     return {
-        "serviceAccountName": names.agent_child(run.agent),
+        "serviceAccountName": names.agent_child(agent_name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": run.deadline_seconds + POD_GRACE_SECONDS,
         "terminationGracePeriodSeconds": TERMINATION_SECONDS,
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": ["127.0.0.1"]},
@@ -236,7 +303,7 @@ def _sidecar(image: str, *, user: int) -> Manifest:
         "name": "remit-sidecar",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3.11", "-m", "remit.harness", "sidecar"],
+        "command": list(SIDECAR_COMMAND),
         "env": [{"name": "REMIT_GATEWAY_URL", "value": GATEWAY_URL}],
         "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": ["python3.11", "-S", "-c", _SIDECAR_IS_UP]}}},

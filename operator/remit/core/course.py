@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,23 @@ from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.core.admission import Disallowed, Wait
 from remit.core.conditions import find_condition, run_conditions
-from remit.core.lifecycle import RunFacts
+from remit.core.lifecycle import RunFacts, Tries
 from remit.core.moments import epoch_seconds, timestamp
 from remit.core.pods import pod_facts
 
 Object = Mapping[str, Any]
-RUN_STATUS_FIELDS = ("conditions", "observedGeneration", "reason", "pod", "revision", "startedAt", "finishedAt")
+MAX_FAILURE = 1024
+"""Length of what a status says of a try that failed."""
+RUN_STATUS_FIELDS = (
+    "conditions",
+    "observedGeneration",
+    "reason",
+    "pod",
+    "revision",
+    "startedAt",
+    "finishedAt",
+    "tries",
+)
 """What the controller writes of a run's status; the rest is the gateway's."""
 KILLED_AT_ONCE = frozenset(
     {
@@ -58,6 +69,12 @@ def recorded_uid(run: Object) -> str:
     return str(((run.get("status") or {}).get("pod") or {}).get("uid", ""))
 
 
+def is_killed_at_once(run: Object) -> bool:
+    """Tell whether the pod of a finished run is not left to end by itself."""
+    outcome = (run.get("status") or {}).get("outcome") or {}
+    return reason_of(run) in KILLED_AT_ONCE or bool(outcome.get("recordedFrom"))
+
+
 def is_child_of(child: Object | None, owner: Object) -> bool:
     """Tell whether the one owns the other: the UID says it, not the name."""
     owners = (child["metadata"].get("ownerReferences") or ()) if child is not None else ()
@@ -80,10 +97,12 @@ def facts_of(
         stop_seen_at=_stop_seen_at(status, spec, now),
         disallowed=review.message if isinstance(review, Disallowed) else "",
         waiting_for=review.message if isinstance(review, Wait) else "",
+        told=_told(status) if not recorded else "",
         had_pod=bool(recorded),
         pod=pod_facts(ours) if ours is not None else None,
+        tries=_tries(status, spec),
         outcome=_outcome_reason(outcome),
-        outcome_message=str(outcome.get("message") or outcome.get("reason") or ""),
+        outcome_message=_outcome_message(outcome),
         stop_grace=bounds.stop_grace,
         outcome_grace=bounds.outcome_grace,
     )
@@ -96,6 +115,33 @@ def _outcome_reason(outcome: Object) -> RunReason | None:
     return known.get(str(outcome.get("reason")), RunReason.FAILED)
 
 
+def _outcome_message(outcome: Object) -> str:
+    """Return the gateway's words; whose work is shown stands among them."""
+    message, earlier = str(outcome.get("message") or outcome.get("reason") or ""), str(outcome.get("recordedFrom", ""))
+    if not earlier or earlier in message:
+        return message
+    return f"{message} (recorded from run {earlier}: this run executed nothing)"
+
+
+def _told(status: Object) -> str:
+    """Return what the status says of a run that has not started."""
+    ready = find_condition(status.get("conditions") or (), "Ready")
+    return str(ready["message"]) if ready and ready.get("reason") == RunReason.PENDING else ""
+
+
+def _tries(status: Object, spec: AgentRunSpec) -> Tries:
+    failed: Sequence[Object] = status.get("tries") or ()
+    if not failed:
+        return Tries(limit=spec.retry.limit, backoff=spec.retry.backoff_seconds)
+    return Tries(
+        failed=len(failed),
+        limit=spec.retry.limit,
+        backoff=spec.retry.backoff_seconds,
+        last_at=epoch_seconds(failed[-1]["endedAt"]),
+        last_failure=str(failed[-1]["message"]),
+    )
+
+
 def _stop_seen_at(status: Object, spec: AgentRunSpec, now: float) -> float | None:
     if spec.desired is not Desired.STOPPED:
         return None
@@ -104,9 +150,19 @@ def _stop_seen_at(status: Object, spec: AgentRunSpec, now: float) -> float | Non
 
 
 def status_of(
-    run: Object, reason: RunReason, message: str, *, now: float, start: Started | None = None, stopping: bool
+    run: Object,
+    reason: RunReason,
+    message: str,
+    *,
+    now: float,
+    start: Started | None = None,
+    lost: str = "",
+    stopping: bool,
 ) -> dict[str, Any]:
-    """Return our whole part of the run's status; `start` is what was just made or adopted."""
+    """Return our whole part of the run's status.
+
+    `start` is what was just made or adopted, `lost` why the pod is given up for another.
+    """
     before = run.get("status") or {}
     moment, generation = timestamp(now), run["metadata"].get("generation", 0)
     status: dict[str, Any] = {
@@ -121,11 +177,14 @@ def status_of(
             stopping=stopping,
         ),
     }
-    status.update({field: before[field] for field in ("pod", "revision", "startedAt") if field in before})
+    status.update({field: before[field] for field in ("pod", "revision", "startedAt", "tries") if field in before})
+    if lost:
+        failed = {"pod": status.pop("pod"), "endedAt": moment, "message": lost[:MAX_FAILURE]}
+        status["tries"] = [*status.get("tries", ()), failed]
     if start is not None:
         status["pod"] = {"name": start.pod["metadata"]["name"], "uid": start.pod["metadata"]["uid"]}
         status["revision"] = dict(start.revision)
-        status["startedAt"] = moment
+        status.setdefault("startedAt", moment)
     if reason in FINAL_RUN_REASONS:
         status["finishedAt"] = before.get("finishedAt", moment)
     return status

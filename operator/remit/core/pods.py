@@ -23,9 +23,17 @@ def pod_facts(pod: Pod) -> PodFacts:
     """Return what the run's course depends on."""
     status = pod.get("status") or {}
     phase = str(status.get("phase", "Pending"))
+    leaves = pod["metadata"].get("deletionTimestamp")
+    leaves_at = epoch_seconds(leaves) if leaves else None
     if phase not in _ENDED:
-        return PodFacts(phase, trouble=_trouble(pod, status))
-    return PodFacts(phase, failure=_failure(status, phase), ended_at=_ended_at(pod, status))
+        return PodFacts(phase, trouble=_trouble(pod, status), leaves_at=leaves_at)
+    return PodFacts(
+        phase,
+        failure=_failure(status, phase),
+        ended_at=_ended_at(pod, status),
+        gave_up=phase == "Succeeded",
+        leaves_at=leaves_at,
+    )
 
 
 def _trouble(pod: Pod, status: Mapping[str, Any]) -> str:
