@@ -102,6 +102,40 @@ async def test_find_run_returns_the_newest_of_a_name(ledger: Ledger) -> None:
     assert await ledger.find_run("elsewhere", "same") is None
 
 
+async def test_find_run_passes_over_the_copies_of_a_run(ledger: Ledger) -> None:
+    await ledger.transact(lambda transaction: transaction.put_run(run_record("first", name="same")))
+    copy = replace(run_record("copy", name="same", ended=True), recorded_from="first")
+    await ledger.transact(lambda transaction: transaction.put_run(copy))
+    found = await ledger.find_run("bank", "same")
+    assert found is not None
+    assert found.uid == "first"
+    assert await ledger.read(lambda transaction: transaction.run("copy")) == copy
+
+
+async def test_runs_are_found_by_the_work_that_they_do_oldest_first(ledger: Ledger) -> None:
+    for uid, work in (("b", "sha256:aa"), ("a", "sha256:aa"), ("c", "sha256:bb"), ("d", "")):
+        record = replace(run_record(uid), work=work)
+        await ledger.transact(methodcaller("put_run", record))
+    for ask in (ledger.read, ledger.transact):
+        assert [run.uid for run in await ask(methodcaller("runs_of", "sha256:aa"))] == ["b", "a"]
+        assert await ask(methodcaller("runs_of", "")) == []
+
+
+async def test_the_work_of_a_run_may_be_written_down_later(ledger: Ledger) -> None:
+    for work in ("name:bank/dispute-a", "sha256:aa"):
+        record = replace(run_record("a"), work=work, ended_at=NOW)
+        await ledger.transact(methodcaller("put_run", record))
+    assert await ledger.read(methodcaller("runs_of", "name:bank/dispute-a")) == []
+    assert await ledger.read(methodcaller("runs_of", "sha256:aa")) == [record]
+
+
+async def test_a_bundle_is_read_as_it_was_kept(ledger: Ledger) -> None:
+    await ledger.transact(lambda transaction: transaction.put_bundle(BUNDLE_DIGEST, BUNDLE))
+    for ask in (ledger.read, ledger.transact):
+        assert await ask(methodcaller("bundle", BUNDLE_DIGEST)) == BUNDLE
+        assert await ask(methodcaller("bundle", "sha256:other")) is None
+
+
 async def test_a_bundle_is_kept_once(ledger: Ledger) -> None:
     await ledger.transact(lambda transaction: transaction.put_bundle("sha256:aa", b"first"))
     await ledger.transact(lambda transaction: transaction.put_bundle("sha256:aa", b"first"))
