@@ -57,13 +57,7 @@ async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | N
         try:
             await until_served(cluster)
             background = start_background(controller, cluster, tenure, ending)
-            await kopf.operator(
-                registry=registry,
-                settings=handlers.settings(),
-                clusterwide=True,
-                standalone=True,
-                stop_flag=ending,
-            )
+            await watch(registry, ending)
         finally:
             await end(background)
             if tenure is not None:
@@ -130,11 +124,35 @@ async def until_served(cluster: KubernetesCluster) -> None:
         await asyncio.sleep(1)
 
 
-async def resync(controller: Controller, cluster: KubernetesCluster) -> None:
-    """List everything anew now and then: kopf does not tell what was deleted while its watch was away."""
+async def watch(registry: kopf.OperatorRegistry, ending: asyncio.Event) -> None:
+    """Have kopf watch until asked to end; what else ends it is no reason to end: it is begun anew."""
     while True:
-        await asyncio.sleep(controller.settings.resync_seconds)
-        await list_anew(controller, cluster)
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=handlers.settings(),
+                clusterwide=True,
+                standalone=True,
+                stop_flag=ending,
+            )
+        except Exception as error:  # noqa: BLE001 - a process loop: an answer that kopf does not know ends its watches
+            log.warning("the watches ended", error=type(error).__name__, why=str(error)[:500])
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def resync(controller: Controller, cluster: KubernetesCluster) -> None:
+    """List at once what a watch may have missed, and everything now and then: kopf tells of neither."""
+    waited = 0
+    while True:
+        await asyncio.sleep(1)
+        waited += 1
+        if waited >= controller.settings.resync_seconds:
+            waited = 0
+            await list_anew(controller, cluster)
+        due = controller.watches.due()
+        await asyncio.gather(*(take_list(controller, cluster, watched) for watched in WATCHED if watched.kind in due))
 
 
 async def list_anew(controller: Controller, cluster: KubernetesCluster, *, insist: bool = False) -> None:
@@ -155,6 +173,7 @@ async def take_list(controller: Controller, cluster: KubernetesCluster, watched:
         log.warning("list failed", kind=watched.kind, why=str(error)[:500])
         return False
     controller.take(watched.kind, things, int(version))
+    controller.watches.listed(watched.kind)
     return True
 
 
