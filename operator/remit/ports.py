@@ -124,6 +124,8 @@ class RunRecord:
     """Epoch seconds of its end; 0 before, and where nobody wrote it down."""
     recorded_from: str = ""
     """UID of the run that did this work before: this one is a copy, and executed nothing."""
+    pod_uid: str = ""
+    """UID of the pod that it was served to last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,14 @@ class FakeCluster:
         self.reviews = 0
         self._watchers: list[tuple[str, asyncio.Queue[tuple[str, Stored]]]] = []
         self._version = itertools.count(1)
+        self.version = 0
 
     def put(self, stored: Stored) -> Stored:
         """Create or replace an object, as an apiserver would: versions grow."""
         new, old = deepcopy(stored), self.objects.get(key_of(stored))
         meta = new["metadata"]
-        meta["resourceVersion"] = str(next(self._version))
+        self.version = next(self._version)
+        meta["resourceVersion"] = str(self.version)
         meta.setdefault("uid", old["metadata"]["uid"] if old else f"uid-{meta['resourceVersion']}")
         generation = old["metadata"].get("generation", 1) if old else 1
         changed = old is not None and old.get("spec") != new.get("spec")
@@ -73,7 +75,9 @@ class FakeCluster:
         """Delete an object."""
         stored = self.named(kind, name)
         del self.objects[key_of(stored)]
-        self._tell("DELETED", stored)
+        self.version = next(self._version)
+        last = stored | {"metadata": stored["metadata"] | {"resourceVersion": str(self.version)}}
+        self._tell("DELETED", last)
 
     def named(self, kind: str, name: str) -> Stored:
         """Return the one object of that kind and name."""
@@ -129,9 +133,10 @@ class FakeCluster:
         entry = (kind, queue)
         self._watchers.append(entry)
         try:
-            for stored in [each for key, each in self.objects.items() if key[:2] == (api_version, kind)]:
+            listed, mark = [o for k, o in self.objects.items() if k[:2] == (api_version, kind)], self._mark()
+            for stored in listed:
                 yield "ADDED", stored
-            yield "SYNCED", {}
+            yield "SYNCED", mark
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
@@ -139,9 +144,12 @@ class FakeCluster:
                 except TimeoutError:
                     self._require_there()
                     if not self.silent:
-                        yield "BOOKMARK", {}
+                        yield "BOOKMARK", self._mark()
         finally:
             self._watchers.remove(entry)
+
+    def _mark(self) -> Stored:
+        return {"metadata": {"resourceVersion": str(self.version)}}
 
     def _tell(self, event: str, stored: Stored) -> None:
         for kind, queue in self._watchers:

@@ -23,5 +23,9 @@ def export_document(export: RunExport) -> dict[str, Any]:
         (entry.body, Proof(entry.index, proof, export.checkpoint))
         for entry, proof in zip(export.entries, export.proofs, strict=True)
     ]
-    files = export_files(run, export.checkpoint, records, export.bundles)
+    acknowledged = [
+        (entry.body, Proof(entry.index, proof, export.checkpoint))
+        for entry, proof in zip(export.acknowledgements, export.acknowledgement_proofs, strict=True)
+    ]
+    files = export_files(run, export.checkpoint, records, export.bundles, acknowledgements=acknowledged)
     return {"version": EXPORT_VERSION, "files": {name: content.decode() for name, content in files.items()}}

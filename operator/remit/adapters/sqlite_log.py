@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from remit.adapters.signing import CheckpointSigner
 from remit.adapters.sqlite_schema import Connection
 from remit.core.merkle import Frontier, append, frontier_of, inclusion_proof, leaf_hash, node_hash
@@ -12,6 +14,8 @@ from remit.ports import LedgerUnavailableError, LogEntry, RunExport
 TILE_LEVELS = 8
 """A tile is a perfect subtree of 256 (C2SP tlog-tiles)."""
 
+ACKNOWLEDGED_BEFORE = 64
+"""How many acknowledgements from before a run's first entry go into its export."""
 ALTERED = "it was altered outside"
 
 
@@ -103,7 +107,7 @@ class SqliteLog:
         return bool(self.note) and any((line.name, line.key_id) == own for line in parse_note(self.note)[1])
 
 
-def export_run(connection: Connection, run_uid: str) -> RunExport:
+def export_run(connection: Connection, run_uid: str, owners: Sequence[str] = ()) -> RunExport:
     """Collect what proves a run, within one read transaction."""
     note = connection.execute("SELECT note FROM checkpoints").fetchone()[0]
     size = parse_checkpoint(parse_note(note)[0]).size
@@ -114,7 +118,30 @@ def export_run(connection: Connection, run_uid: str) -> RunExport:
     nodes = StoredNodes(connection)
     proofs = tuple(inclusion_proof(entry.index, size, nodes) for entry in entries)
     named = sorted({digest for entry in entries for digest in bundles_named(entry.body)})
-    return RunExport(note, entries, proofs, {digest: _bundle(connection, digest) for digest in named})
+    beside = tuple(each for owner in owners for each in _acknowledgements(connection, owner, entries))
+    return RunExport(
+        note,
+        entries,
+        proofs,
+        {digest: _bundle(connection, digest) for digest in named},
+        beside,
+        tuple(inclusion_proof(entry.index, size, nodes) for entry in beside),
+    )
+
+
+def _acknowledgements(connection: Connection, owner: str, entries: Sequence[LogEntry]) -> Sequence[LogEntry]:
+    """Return what was acknowledged from shortly before the run's first entry to its last."""
+    if not entries:
+        return ()
+    before = connection.execute(
+        "SELECT position, body FROM entries WHERE run_uid = ? AND position < ? ORDER BY position DESC LIMIT ?",
+        (owner, entries[0].index, ACKNOWLEDGED_BEFORE),
+    ).fetchall()
+    since = connection.execute(
+        "SELECT position, body FROM entries WHERE run_uid = ? AND position > ? AND position < ? ORDER BY position",
+        (owner, entries[0].index, entries[-1].index),
+    ).fetchall()
+    return [LogEntry(position, owner, bytes(body)) for position, body in (*reversed(before), *since)]
 
 
 def _bundle(connection: Connection, digest: str) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from remit.ports import (
@@ -105,6 +106,7 @@ class HttpUpstream:
         for _ in range(_TURNS_TO_NOTICE):
             await asyncio.sleep(0)
         passage = _Passage()
+        _passage.set(passage)
         try:
             response = await self._connected().request(
                 request.method,
@@ -113,10 +115,12 @@ class HttpUpstream:
                 headers={**request.headers, **_OWN_HEADERS},
                 timeout=bounds,
                 allow_redirects=False,
-                trace_request_ctx=passage,
             )
+        except asyncio.CancelledError:
+            passage.abort()
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            if not passage.connected:
+            if passage.transport is None:
                 raise UpstreamNotSentError("the upstream cannot be reached") from error
             _raise_for(error)
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -127,11 +131,10 @@ class HttpUpstream:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+                connector=_Connector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
-                trace_configs=[_tracing()],
             )
         return self._session
 
@@ -140,19 +143,31 @@ class HttpUpstream:
 class _Passage:
     """How far one request came."""
 
-    connected: bool = False
+    transport: asyncio.Transport | None = None
+    """Its connection; before it has one, certainly nothing of it was written."""
+
+    def abort(self) -> None:
+        """Leave unsent what waits to be written: closing alone would still send it."""
+        if self.transport is not None:
+            self.transport.abort()
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    """Note when a request has its connection: before that, certainly nothing of it was written."""
-    config = aiohttp.TraceConfig()
+_passage: ContextVar[_Passage] = ContextVar("passage")
 
-    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.connected = True
 
-    config.on_connection_create_end.append(note)
-    config.on_connection_reuseconn.append(note)
-    return config
+class _Connector(aiohttp.TCPConnector):
+    """Notes which connection a request has got."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as the base class has it
+    ) -> Connection:
+        """Return a connection of the pool, or a new one."""
+        connection = await super().connect(req, traces, timeout)
+        _passage.get().transport = connection.transport
+        return connection
 
 
 async def _whole_body(response: aiohttp.ClientResponse) -> bytes:

@@ -13,6 +13,7 @@ from remit.api.meta import (
     ApiModel,
     Count,
     Digest,
+    Enforcement,
     ModelName,
     ObjectName,
     ObservedStatus,
@@ -181,6 +182,8 @@ class AgentStatus(ObservedStatus):
     """Runs that are not finished."""
     warm_pods: Count = 0
     """Pods that stand ready."""
+    enforced: Enforcement | None = None
+    """What the gateway enforces."""
 
 
 __all__ = [

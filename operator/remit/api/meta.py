@@ -168,3 +168,5 @@ class Enforcement(ApiModel):
     """Ready, or why calls under this object are refused."""
     message: Annotated[str, Field(max_length=2048)]
     """What to do about it."""
+    log_index: Annotated[int | None, Field(ge=0, le=MAX_SAFE_INTEGER)] = None
+    """Index in the evidence log of the entry that acknowledges this generation: nothing older is forwarded after it."""

@@ -151,6 +151,8 @@ class PolicySpec(ApiModel):
     """Which runs may start, and how many at once."""
     sandbox: SandboxFloor = SandboxFloor()
     """Floor for sandboxes."""
+    revoked: Message | None = None
+    """Takes all authority of the agents that the policy is for back, and says why: no call, and their runs end."""
 
 
 class PolicyStatus(ObservedStatus):

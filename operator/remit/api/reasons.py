@@ -33,6 +33,7 @@ class ObjectReason(StrEnum):
     DRAFT = "Draft"
     SUSPENDED = "Suspended"
     RETIRED = "Retired"
+    REVOKED = "Revoked"
     EXPIRED = "Expired"
     NO_POLICY = "NoPolicy"
     NO_BUDGET = "NoBudget"

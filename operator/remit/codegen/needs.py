@@ -8,7 +8,15 @@ from typing import Final
 
 from remit.api.kinds import KINDS
 from remit.api.meta import GROUP
-from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, CONTROLLER_ACCOUNT, GATEWAY_ACCOUNT, GATEWAY_SERVICE, LEASE
+from remit.api.names import (
+    CONTROL_PORT,
+    CONTROL_SERVICE,
+    CONTROLLER_ACCOUNT,
+    GATEWAY_ACCOUNT,
+    GATEWAY_SERVICE,
+    LEASE,
+    VERIFIER_CONFIG_MAP,
+)
 
 READ: Final = ("get", "list", "watch")
 APPLY: Final = ("create", "patch")
@@ -56,7 +64,7 @@ CONTROLLER: Final = Account(
         Need("networking.k8s.io", ("networkpolicies",), (*READ, *APPLY, "delete"), "standing deny, way to the gateway"),
         Need("apps", ("controllerrevisions",), (*READ, "create", "delete"), "bundles in force, which never change"),
         Need("", ("namespaces",), READ, "labels for the platform's floor"),
-        Need("", ("events",), ("get", "create"), "what happened, for people; the same is told once"),
+        Need("", ("events",), ("get", *APPLY), "what happened, for people; the same again is counted"),
     ),
     at_home=(
         Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),
@@ -71,7 +79,7 @@ GATEWAY: Final = Account(
         Need(GROUP, PLURALS, READ, "live authority, compiled by the gateway itself"),
         Need(
             GROUP,
-            ("agentruns/status", "toolgrants/status", "policies/status"),
+            tuple(f"{plural}/status" for plural in PLURALS),
             ("patch",),
             "usage and outcome of runs; the generation that it enforces",
         ),
@@ -80,6 +88,7 @@ GATEWAY: Final = Account(
         Need("", ("namespaces",), READ, "labels for the platform's floor"),
         Need("authentication.k8s.io", ("tokenreviews",), ("create",), "whose token is it"),
     ),
+    at_home=(Need("", ("configmaps",), ("get", "patch"), "says once what verifies its log", (VERIFIER_CONFIG_MAP,)),),
 )
 
 ACCOUNTS: Final = (CONTROLLER, GATEWAY)

@@ -14,7 +14,9 @@ from remit.api.reasons import ObjectReason
 from remit.core.conditions import find_condition
 from remit.core.moments import epoch_seconds
 
-_TAKEN_BACK = frozenset({ObjectReason.NO_POLICY, ObjectReason.NO_BUDGET, ObjectReason.MODEL_NOT_GRANTED})
+_TAKEN_BACK = frozenset(
+    {ObjectReason.NO_POLICY, ObjectReason.NO_BUDGET, ObjectReason.MODEL_NOT_GRANTED, ObjectReason.REVOKED}
+)
 """Reasons of an agent that no waiting mends without someone giving authority."""
 
 

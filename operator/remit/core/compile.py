@@ -17,6 +17,7 @@ from remit.api.meta import AgentSelector, ApiModel
 from remit.api.policy import BudgetScope, ImageReferences, PolicySpec
 from remit.api.reasons import ObjectReason
 from remit.api.toolgrant import ToolGrantSpec
+from remit.core.digest import canonical
 from remit.core.engines import RuleEngine, SchemaEngine
 from remit.core.prepare import CompiledBundle, Refusal, prepare
 
@@ -64,10 +65,13 @@ def compile_live(
     """Compile an agent's objects, ready for decisions."""
     try:
         principal = _bundled_agent(agent)
+        candidates = _in_reach(principal, policies, namespace_labels, install_namespace)
+        if (revocation := _revocation(candidates)) is not None:
+            return revocation
         bundle = Bundle(
             agent=principal,
             grants=_grants_of(principal, grants),
-            policies=_policies_of(principal, policies, namespace_labels, install_namespace),
+            policies=[_bundled_policy(source, install_namespace) for source in candidates],
         )
     except _RefusedError as refused:
         return refused.refusal
@@ -78,12 +82,12 @@ def compile_live(
 
 
 def load_bundle(document: Mapping[str, Any], *, rules: RuleEngine, schemas: SchemaEngine) -> CompiledBundle | Refusal:
-    """Make a pinned bundle's document ready for decisions."""
+    """Make a pinned bundle's document ready for decisions; it keeps its bytes, whichever version wrote them."""
     try:
         bundle = Bundle.model_validate(document)
     except ValidationError as error:
         return Refusal(ObjectReason.INVALID_SPEC, _places(error), "Bundle", "")
-    return prepare(bundle, rules, schemas)
+    return prepare(bundle, rules, schemas, document=canonical(document))
 
 
 class _RefusedError(Exception):
@@ -195,13 +199,22 @@ def _one_selector(selector: AgentSelector) -> bool:
     return (selector.names is None) != (selector.match_labels is None)
 
 
-def _policies_of(
+def _revocation(policies: Iterable[Mapping[str, Any]]) -> Refusal | None:
+    """Return what a policy that takes everything back means; no fault of another object may hide it."""
+    for source in policies:
+        if (why := (source.get("spec") or {}).get("revoked")) is not None:
+            meta = source["metadata"]
+            return Refusal(ObjectReason.REVOKED, str(why), "Policy", f"{meta['namespace']}/{meta['name']}")
+    return None
+
+
+def _in_reach(
     agent: BundledAgent,
     sources: Iterable[Mapping[str, Any]],
     namespace_labels: Mapping[str, str],
     install_namespace: str,
-) -> list[BundledPolicy]:
-    """Parse the policies for the agent: its namespace's, and the install namespace's floors."""
+) -> list[Mapping[str, Any]]:
+    """Return the policies for the agent: its namespace's, and the install namespace's floors."""
     chosen = []
     for source in _in_order(sources):
         namespace = source["metadata"]["namespace"]
@@ -212,7 +225,7 @@ def _policies_of(
             continue
         if not local and not _holds_in(source, namespace_labels):
             continue
-        chosen.append(_bundled_policy(source, install_namespace))
+        chosen.append(source)
     return chosen
 
 

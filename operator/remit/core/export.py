@@ -5,6 +5,7 @@
     entries/0000.json ...     the run's records, byte for byte
     proofs/0000.tlog-proof    of each record: its place in the log, the proof, the checkpoint (C2SP tlog-proof)
     bundles/HEX.json          every bundle that a record names
+    acknowledgements/0000.json ... and .tlog-proof: which states of objects were enforced from where in the log on
 
 Files are a mapping from these names to bytes: writing and reading directories is the shell's business.
 """
@@ -25,6 +26,7 @@ INDEX = "export.json"
 CHECKPOINT = "checkpoint"
 FILE_NAME = re.compile(
     r"export\.json|checkpoint|entries/\d{4,9}\.json|proofs/\d{4,9}\.tlog-proof|bundles/[0-9a-f]{64}\.json"
+    r"|acknowledgements/\d{4,9}\.(json|tlog-proof)"
 )
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
@@ -70,16 +72,30 @@ def bundle_name(digest: str) -> str:
     return f"bundles/{digest.removeprefix('sha256:')}.json"
 
 
-def index_file(run: Mapping[str, str], records: int) -> bytes:
+def acknowledgement_names(number: int) -> tuple[str, str]:
+    """Names of the files of the n-th acknowledgement and its proof."""
+    return f"acknowledgements/{number:04}.json", f"acknowledgements/{number:04}.tlog-proof"
+
+
+def index_file(run: Mapping[str, str], records: int, acknowledgements: int = 0) -> bytes:
     """Return the bytes of export.json; `run` has namespace, name and uid."""
-    return canonical({"version": EXPORT_VERSION, "run": dict(run), "records": records}) + b"\n"
+    beside = {"acknowledgements": acknowledgements} if acknowledgements else {}
+    return canonical({"version": EXPORT_VERSION, "run": dict(run), "records": records} | beside) + b"\n"
 
 
 def export_files(
-    run: Mapping[str, str], checkpoint: str, records: Sequence[tuple[bytes, Proof]], bundles: Mapping[str, bytes]
+    run: Mapping[str, str],
+    checkpoint: str,
+    records: Sequence[tuple[bytes, Proof]],
+    bundles: Mapping[str, bytes],
+    *,
+    acknowledgements: Sequence[tuple[bytes, Proof]] = (),
 ) -> dict[str, bytes]:
     """Return the files of an export."""
-    files = {INDEX: index_file(run, len(records)), CHECKPOINT: checkpoint.encode()}
+    files = {INDEX: index_file(run, len(records), len(acknowledgements)), CHECKPOINT: checkpoint.encode()}
+    for number, (entry, proof) in enumerate(acknowledgements):
+        name, proven = acknowledgement_names(number)
+        files[name], files[proven] = entry, proof.text().encode()
     for number, (entry, proof) in enumerate(records):
         files[entry_name(number)] = entry
         files[proof_name(number)] = proof.text().encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from remit.api.evidence import CallFacts, RunFacts, Subject
+from remit.api.evidence import CallFacts, ObjectFacts, RunFacts, Subject
 from remit.core.digest import canonical, sha256_hex
 
 
@@ -46,6 +46,11 @@ def call_subject(run: RunFacts, call: CallFacts) -> Subject:
 def run_subject(run: RunFacts) -> Subject:
     """What a run-end entry is about: the run, by the digest of its facts."""
     return _subject(f"run/{run['uid']}", sha256_hex(canonical(run)))
+
+
+def object_subject(about: ObjectFacts) -> Subject:
+    """What an acknowledgement is about: the object, by the digest of what is said of it."""
+    return _subject(f"object/{about['uid']}", sha256_hex(canonical(about)))
 
 
 def _subject(name: str, digest: str) -> Subject:

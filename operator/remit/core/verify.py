@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from remit.api.evidence import PREDICATE_PREFIX, STATEMENT_TYPE, Predicate, RunFacts, Statement, Subject
+from remit.core.acknowledgements import Acknowledged, Recorded, breaches, read_acknowledgement
 from remit.core.digest import canonical, sha256_hex
 from remit.core.export import (
     CHECKPOINT,
     FILE_NAME,
     INDEX,
+    acknowledgement_names,
     bundle_name,
     entry_name,
     index_file,
@@ -39,8 +41,8 @@ _PARTS: Mapping[str, frozenset[str]] = {
     "run-end": frozenset({"reason", "spent", "overrun", "records"}),
 }
 _OPTIONAL: Mapping[str, frozenset[str]] = {
-    "outcome": frozenset({"resultDigest"}),
-    "run-end": frozenset({"resultDigest"}),
+    "outcome": frozenset({"resultDigest", "view"}),
+    "run-end": frozenset({"resultDigest", "recordedFrom"}),
 }
 _EFFECTS = {"intent": "Allow", "denial": "Deny"}
 
@@ -77,6 +79,8 @@ class Report:
     """Reason of the run's end; empty while the evidence is open."""
     checkpoint: Checkpoint | None
     fault: Fault | None
+    acknowledged: int = 0
+    """How many acknowledgements of changed authority were held against the records."""
 
 
 class _FaultError(Exception):
@@ -102,8 +106,11 @@ class _Reading:
     settled_intents: set[int] = field(default_factory=set)
     bundles_in_force: set[str] = field(default_factory=set)
     bundles_named: set[str] = field(default_factory=set)
+    bundles_seen: set[str] = field(default_factory=set)
     ended: str = ""
     lines: list[RecordLine] = field(default_factory=list)
+    records: list[Recorded] = field(default_factory=list)
+    acknowledged: int = 0
 
 
 def verify(files: Mapping[str, bytes], key: VerifierKey, check: Ed25519Check) -> Report:
@@ -114,6 +121,7 @@ def verify(files: Mapping[str, bytes], key: VerifierKey, check: Ed25519Check) ->
         _whole(reading, key, check)
         for number in range(reading.count):
             _record(reading, number)
+        _acknowledgements(reading)
         _after_all(reading)
     except _FaultError as error:
         fault = error.fault
@@ -125,6 +133,7 @@ def verify(files: Mapping[str, bytes], key: VerifierKey, check: Ed25519Check) ->
         ended=reading.ended,
         checkpoint=reading.checkpoint,
         fault=fault,
+        acknowledged=reading.acknowledged,
     )
 
 
@@ -160,7 +169,7 @@ def _record(reading: _Reading, number: int) -> None:
         if file not in reading.files:
             _refuse(number, file, "the file is missing")
     entry = reading.files[name]
-    _in_the_log(reading, number, entry)
+    _in_the_log(reading, number)
     predicate, kind, subject = _statement(number, name, entry)
     for problem in (*_order(reading, predicate), *_sense(reading, predicate, kind, subject)):
         _refuse(number, name, problem)
@@ -168,23 +177,30 @@ def _record(reading: _Reading, number: int) -> None:
     reading.chain = reading.chain.after(entry)
     reading.run = predicate["run"]
     reading.lines.append(_line(predicate, kind))
+    reading.records.append(Recorded(number, reading.last_index, kind, predicate))
 
 
-def _in_the_log(reading: _Reading, number: int, entry: bytes) -> None:
+def _in_the_log(reading: _Reading, number: int) -> None:
     """Check that exactly these bytes stand in the log, behind the record before."""
-    name = proof_name(number)
-    try:
-        proof = parse_proof(reading.files[name].decode())
-    except (NoteError, UnicodeDecodeError) as error:
-        _refuse(number, name, f"the proof cannot be read: {error}")
-    if proof.checkpoint != reading.note:
-        _refuse(number, name, "the proof is under another checkpoint")
-    head = cast("Checkpoint", reading.checkpoint)
-    if not inclusion_holds(leaf_hash(entry), proof.index, head.size, proof=proof.hashes, root=head.root):
-        _refuse(number, entry_name(number), "these bytes are not in the log at this place: altered, moved or made up")
-    if proof.index <= reading.last_index:
+    index = _place(reading, number, (entry_name(number), proof_name(number)))
+    if index <= reading.last_index:
         _refuse(number, entry_name(number), "the record stands in the log before the one that it follows here")
-    reading.last_index = proof.index
+    reading.last_index = index
+
+
+def _place(reading: _Reading, number: int | None, names: tuple[str, str]) -> int:
+    """Return where in the log the bytes of a file stand, by its proof."""
+    name, proven = names
+    try:
+        proof = parse_proof(reading.files[proven].decode())
+    except (NoteError, UnicodeDecodeError) as error:
+        _refuse(number, proven, f"the proof cannot be read: {error}")
+    if proof.checkpoint != reading.note:
+        _refuse(number, proven, "the proof is under another checkpoint")
+    head, leaf = cast("Checkpoint", reading.checkpoint), leaf_hash(reading.files[name])
+    if not inclusion_holds(leaf, proof.index, head.size, proof=proof.hashes, root=head.root):
+        _refuse(number, name, "these bytes are not in the log at this place: altered, moved or made up")
+    return proof.index
 
 
 def _statement(number: int, name: str, entry: bytes) -> tuple[Predicate, str, list[Subject]]:
@@ -274,6 +290,8 @@ def _end(reading: _Reading, predicate: Predicate) -> Iterator[str]:
     reading.ended = predicate["reason"]
     if predicate["records"] != predicate["sequence"] + 1:
         yield f"the end counts {predicate['records']} records, and it is number {predicate['sequence']}"
+    if "recordedFrom" in predicate and predicate["sequence"] > 0:
+        yield "a run whose work was done before has a record of something else than that"
     if reading.open_intents:
         yield f"the run ended, and the intent {min(reading.open_intents)} has no outcome"
 
@@ -283,20 +301,49 @@ def _bundles(reading: _Reading, number: int, entry: bytes) -> None:
     for digest in bundles_named(entry):
         name = bundle_name(digest)
         reading.bundles_named.add(name)
+        reading.bundles_seen.add(digest)
         if name not in reading.files:
             _refuse(number, name, f"the record rests on the bundle {digest}, which is missing")
         if f"sha256:{sha256_hex(reading.files[name])}" != digest:
             _refuse(number, name, f"the bundle is not the one that the record rests on: altered, not {digest}")
 
 
+def _acknowledgements(reading: _Reading) -> None:
+    """Check that nothing was let through after an acknowledgement under what it had replaced."""
+    found: list[Acknowledged] = []
+    chains: dict[str, Chain] = {}
+    reading.acknowledged = sum(
+        name.startswith("acknowledgements/") and name.endswith(".json") for name in reading.files
+    )
+    for number in range(reading.acknowledged):
+        names = acknowledgement_names(number)
+        for name in names:
+            if name not in reading.files:
+                _refuse(None, name, "the file is missing")
+        said = read_acknowledgement(reading.files[names[0]])
+        if isinstance(said, str):
+            _refuse(None, names[0], said)
+        expected = chains.get(said["object"]["namespace"])
+        if expected is not None and (said["sequence"], said["previous"]) != (expected.sequence, expected.previous):
+            _refuse(None, names[0], "it does not follow on the acknowledgement before: one was removed or moved")
+        chains[said["object"]["namespace"]] = Chain(said["sequence"]).after(reading.files[names[0]])
+        found.append(Acknowledged(_place(reading, None, names), said))
+    bundles = {digest: json.loads(reading.files[bundle_name(digest)]) for digest in reading.bundles_seen}
+    for number, problem in breaches(found, reading.records, bundles):
+        _refuse(number, entry_name(number), problem)
+
+
 def _after_all(reading: _Reading) -> None:
     """Check that nothing is left over, and that nothing was cut off."""
+    beside = {name for number in range(reading.acknowledged) for name in acknowledgement_names(number)}
     for name in sorted(reading.files):
         if name.startswith("bundles/") and name not in reading.bundles_named:
             _refuse(None, name, "no record names this bundle")
+        if name.startswith("acknowledgements/") and name not in beside:
+            _refuse(None, name, "the file belongs to no acknowledgement")
     run = cast("RunFacts", reading.run)
     about = {"namespace": run["namespace"], "name": run["name"], "uid": run["uid"]}
-    if reading.files[INDEX] != index_file(about, reading.count):
+    if reading.files[INDEX] != index_file(about, reading.count, reading.acknowledged):
         said = _records_said(reading.files[INDEX])
         if said is not None and said > reading.count:
             _refuse(reading.count, INDEX, f"{said} records were exported and {reading.count} are here: the tail is cut")

@@ -16,15 +16,16 @@ from remit.adapters.cel import CelEngine
 from remit.adapters.clock import SystemClock
 from remit.adapters.cluster import KubernetesCluster
 from remit.adapters.identity import TokenReviewIdentity
+from remit.adapters.logs import configure_logs
 from remit.adapters.schemas import JsonSchemaEngine
 from remit.adapters.secrets import KubernetesSecrets
-from remit.adapters.signing import SigningKeyError, read_signing_key
+from remit.adapters.signing import SigningKeyError
 from remit.adapters.sqlite_ledger import SqliteLedger
-from remit.adapters.telemetry import configure_logs
 from remit.adapters.upstream import HttpUpstream
 from remit.gateway.authority import Engines
 from remit.gateway.compose import Outside, compose, serve
 from remit.gateway.settings import Settings, SettingsError, from_environment
+from remit.gateway.signing_key import find_signer, publish
 from remit.ports import RemitError
 
 WATCH_SECONDS = 5
@@ -39,10 +40,11 @@ COLLECT_AFTER = 20_000
 
 async def run(settings: Settings) -> None:
     """Open what the gateway rests on, and serve."""
-    signer = read_signing_key(Path(settings.signing_key_path))
+    signer = find_signer(Path(settings.signing_key_path), Path(settings.ledger_path))
     ledger = await SqliteLedger.open(Path(settings.ledger_path), signer)
-    cluster = KubernetesCluster(find_access(os.environ), watch_seconds=WATCH_SECONDS)
+    cluster = KubernetesCluster(find_access(os.environ), watch_seconds=WATCH_SECONDS, within=settings.watch_namespace)
     upstream, clock = HttpUpstream(), SystemClock()
+    publishing = asyncio.create_task(publish(cluster, settings.install_namespace, signer.verifier.text()))
     try:
         outside = Outside(
             clock=clock,
@@ -56,6 +58,8 @@ async def run(settings: Settings) -> None:
         )
         await serve(compose(settings, outside), stop_signal())
     finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
         await upstream.close()
         await cluster.close()
         await ledger.close()

@@ -23,6 +23,7 @@ from remit.gateway.store import (
     AGENT,
     GRANT,
     NAMESPACE,
+    OWN_FIELDS,
     POLICY,
     REVISION,
     RUN,
@@ -99,6 +100,13 @@ class Authority:
         """Return for each kind the seconds since its watch last proved that it lives."""
         now = self._clock.monotonic()
         return {kind.name: now - heard for kind, heard in self._heard.items()}
+
+    def written(self, kind: Kind, namespace: str, name: str, uid: str) -> dict[str, Any]:
+        """Return what the gateway wrote into an object's status, as far as that was seen."""
+        stored = self.store.get(kind, namespace, name)
+        if stored is None or stored["metadata"].get("uid") != uid:
+            return {}
+        return {field: value for field, value in (stored.get("status") or {}).items() if field in OWN_FIELDS}
 
     def view(self) -> View:
         """Return how far each kind that gives or takes authority was seen; the same object until that changes."""
@@ -219,22 +227,28 @@ class Authority:
             if listed is not None and event != "SYNCED":
                 listed.append(stored)
                 continue
-            self._see(kind, version_of(stored))
             if event == "SYNCED" and listed is not None:
+                self._require_no_older(kind, version_of(stored))
+                self._see(kind, version_of(stored))
                 self._put_all(kind, listed)
                 listed = None
-            elif event in {"ADDED", "MODIFIED"}:
+                self._hear(kind)
+                continue
+            self._see(kind, version_of(stored))
+            if event in {"ADDED", "MODIFIED"}:
                 self._put(kind, stored)
             elif event == "DELETED":
                 self._drop(kind, key_of(stored))
             self._hear(kind)
 
+    def _require_no_older(self, kind: Kind, version: int) -> None:
+        """Raise ClusterError for a list from before what was seen: what was taken back would come back by it."""
+        if 0 < version < self._versions[kind]:
+            raise ClusterError(f"the apiserver went back from {self._versions[kind]} to {version}", "WentBack")
+
     def _see(self, kind: Kind, version: int) -> None:
-        """Go on to a version; raises ClusterError on the way back, for what was taken back must not come back so."""
-        seen = self._versions[kind]
-        if 0 < version < seen:
-            raise ClusterError(f"the apiserver went back from {seen} to {version}", "WentBack")
-        if version > seen:
+        """Note how far the kind was seen."""
+        if version > self._versions[kind]:
             self._versions[kind] = version
             self._view = {each.name: self._versions[each] for each in SEEN}
 
@@ -245,6 +259,9 @@ class Authority:
             self._put(kind, stored)
 
     def _put(self, kind: Kind, stored: Stored) -> None:
+        known = self.store.get(kind, *key_of(stored))
+        if known is not None and 0 < version_of(known) == version_of(stored) and _uid(known) == _uid(stored):
+            return  # listed again as it was
         old = self.store.put(kind, stored)
         if old is not None and old["metadata"].get("uid") != stored["metadata"].get("uid"):
             self._tell(kind, old, None)  # nobody told that it was deleted before another took its name
@@ -280,3 +297,7 @@ class Authority:
 def _no_bundle(revision: Mapping[str, Any], fault: str) -> Refusal:
     name = revision.get("name") or "(none)"
     return Refusal(ObjectReason.INVALID_SPEC, f"ControllerRevision {name} {fault}", "ControllerRevision", name)
+
+
+def _uid(stored: Stored) -> object:
+    return stored["metadata"].get("uid")

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from remit.api.agentrun import Desired
 from remit.api.evidence import CallFacts, DecisionFacts, RunFacts
 from remit.api.names import MAX_REFUSED_CALLS
 from remit.api.reasons import CallReason, RunReason
@@ -28,6 +27,7 @@ from remit.core.idempotency import InFlight, KeyReused, Replay, Run, Unknown, ve
 from remit.core.prepare import CompiledBundle
 from remit.core.pricing import affordable_output_tokens, hold_of_model, hold_of_tool
 from remit.gateway.call import Call, Caller, Refused
+from remit.gateway.takeovers import taken_over
 from remit.gateway.works import earlier_run, repeated
 from remit.ports import CallRecord, LedgerTransaction, RunRecord
 
@@ -55,6 +55,7 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord | R
     """Return the run's record; at its first use, make it, with the bundle that it is pinned to.
 
     INVARIANT: of the runs that do the same piece of work, one has a record of doing it: the others are refused.
+    A pod is refused that comes after one that wrote.
     """
     live = caller.live
     if isinstance(live, CompiledBundle) and live.digest != caller.pinned.digest and not tx.has_bundle(live.digest):
@@ -62,7 +63,7 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord | R
     run = caller.run
     record = tx.run(run.uid)
     if record is not None:
-        return record
+        return taken_over(tx, record, caller.pod_uid)
     earlier = earlier_run(tx, run, caller.work)
     if earlier is not None:
         return repeated(earlier)
@@ -76,6 +77,7 @@ def open_run(tx: LedgerTransaction, caller: Caller, now: float) -> RunRecord | R
         pinned_bundle=pinned.digest,
         facts=canonical(caller.facts),
         work=caller.work,
+        pod_uid=caller.pod_uid,
     )
     record = advanced(tx, record, bundle_entry(spot(record, caller.facts, now), pinned.digest))
     tx.put_run(record)
@@ -191,7 +193,7 @@ def out_of_turn(call: Call, record: RunRecord) -> Refused | None:
         return Refused(CallReason.HANDED_OVER, "the hand-over call was made: hand over what there is")
     if call.hand_over:
         return None
-    if call.run.spec.desired is not Desired.RUNNING:
+    if call.run.is_stopping:
         return Refused(CallReason.RUN_NOT_ACTIVE, "the run was asked to stop: only the hand-over call is left")
     bound = call.caller.max_iterations
     if call.kind == "model" and record.model_calls >= bound:
@@ -288,6 +290,7 @@ def decision_facts(call: Call) -> DecisionFacts:
         "message": decision.message,
         "pinnedBundle": call.caller.pinned.digest,
         "liveBundle": live_digest(call.caller),
+        "view": call.view,
     }
 
 

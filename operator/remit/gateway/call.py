@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from remit.api.agent import AgentSpec
-from remit.api.agentrun import AgentRunSpec
-from remit.api.evidence import RunFacts
+from remit.api.agentrun import AgentRunSpec, Desired
+from remit.api.evidence import RunFacts, View
 from remit.api.reasons import CallReason
 from remit.api.toolgrant import Risk
 from remit.api.wire import BudgetWord
@@ -20,12 +20,13 @@ from remit.core.pricing import ModelUse
 from remit.gateway.authority import Compiled
 from remit.ports import CallRecord, RunRecord
 
-WAITING_HELPS: Final = frozenset({CallReason.AUTHORITY_STALE, CallReason.LEDGER_UNAVAILABLE})
+WAITING_HELPS: Final = frozenset({CallReason.AUTHORITY_STALE, CallReason.LEDGER_UNAVAILABLE, CallReason.RUN_SUSPENDED})
 STATUS_OF: Final[Mapping[CallReason, int]] = {
     CallReason.UNAUTHENTICATED: 401,
     CallReason.RUN_NOT_FOUND: 401,
     CallReason.AUTHORITY_STALE: 503,
     CallReason.LEDGER_UNAVAILABLE: 503,
+    CallReason.RUN_SUSPENDED: 503,
     CallReason.BUNDLE_MISSING: 403,
     CallReason.MALFORMED: 400,
     CallReason.TOO_LARGE: 413,
@@ -76,6 +77,11 @@ class Run:
     started_at: float
     reason: str
     """The controller's word on where it stands."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether the run was asked to end: one that is suspended goes on later."""
+        return self.spec.desired in {Desired.STOPPED, Desired.TERMINATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,11 @@ class Call:
     record: RunRecord | None = None
     cut: Refused | None = None
     """Set when authority went while the call was under way."""
+    view: View = field(default_factory=dict)
+    """What had been seen of what is granted when the call was decided the last time before its intent."""
+    judged_run: Mapping[str, Any] | None = field(default=None, repr=False)
+    judged_live: Compiled | None = None
+    """The run's object and the live bundle that the call was last held against, and allowed."""
     place: int = 0
     """Its place in the order of arrival."""
     task: asyncio.Task[Any] | None = None

@@ -16,11 +16,12 @@ from remit.core.prepare import CompiledBundle, Refusal
 from remit.core.work import work_of
 from remit.gateway.authority import Authority, Compiled
 from remit.gateway.call import Call, Caller, Refused, Run
-from remit.gateway.settings import WAIT_FOR_WATCH_SECONDS
+from remit.gateway.settings import HOLD_SECONDS, WAIT_FOR_WATCH_SECONDS
 from remit.gateway.store import POD, RUN, Kind, Stored, pod_uid_of
 from remit.ports import Identity, IdentityUnavailableError, Ledger, LedgerUnavailableError, PodIdentity
 
-SERVED: Final = frozenset({RunReason.STARTING, RunReason.RUNNING})
+SERVED: Final = frozenset({RunReason.STARTING, RunReason.RUNNING, RunReason.SUSPENDED})
+"""What the controller may say of a run that is served; whether it is held back, its spec says, at once."""
 MAX_KEPT: Final = 4096
 UNAUTHENTICATED: Final = Refused(
     CallReason.UNAUTHENTICATED,
@@ -28,6 +29,13 @@ UNAUTHENTICATED: Final = Refused(
     recorded=False,
 )
 UNREADABLE: Final = Refused(CallReason.RUN_NOT_FOUND, "the run's object cannot be read", recorded=False)
+GONE: Final = Refused(CallReason.RUN_NOT_ACTIVE, "the run is gone")
+HELD_BACK: Final = str(Desired.SUSPENDED)
+HELD: Final = Refused(
+    CallReason.RUN_SUSPENDED,
+    "the run is suspended: its calls wait until it is resumed; try again",
+    recorded=False,
+)
 STALE: Final = Refused(
     CallReason.AUTHORITY_STALE,
     "the gateway has no fresh view of what is granted; try again",
@@ -61,8 +69,9 @@ class Callers:
         if isinstance(identity, Refused):
             return identity
         authority = self._authority
-        if not authority.is_fresh() and not await authority.until(authority.is_fresh, WAIT_FOR_WATCH_SECONDS):
-            return STALE
+        await self._hold(identity.pod_uid)
+        if not authority.is_fresh() and (stale := await self.stale()) is not None:
+            return stale
         store = authority.store
         uid = identity.pod_uid
         if store.run_of_pod(uid) is None:
@@ -78,6 +87,12 @@ class Callers:
         if isinstance(caller, Refused) and caller.reason is CallReason.BUNDLE_MISSING and await self._recall(stored):
             return self._caller(stored, uid)
         return caller
+
+    async def _hold(self, pod_uid: str) -> None:
+        """Hold a call back for a while when its run is suspended."""
+        store = self._authority.store
+        if is_held(store.run_of_pod(pod_uid)):
+            await self._authority.until(lambda: not is_held(store.run_of_pod(pod_uid)), HOLD_SECONDS)
 
     async def _recall(self, stored: Stored) -> bool:
         """Look for a run's bundle in the ledger, which has kept it since the run's first call."""
@@ -97,12 +112,27 @@ class Callers:
         if (pod is None and self._check_peer) or (pod is not None and pod["metadata"].get("deletionTimestamp")):
             return Refused(CallReason.RUN_NOT_ACTIVE, "the run's pod is gone")
         stored = self._authority.store.get(RUN, run.namespace, run.name)
-        if stored is call.caller.stored:
+        if stored is (call.judged_run or call.caller.stored):
             return None
         if stored is None or stored["metadata"]["uid"] != run.uid or pod_uid_of(stored) != call.caller.pod_uid:
-            return Refused(CallReason.RUN_NOT_ACTIVE, "the run is gone")
+            return GONE
         found = run_of(stored)
-        return UNREADABLE if found is None else not_active(found)
+        refused = UNREADABLE if found is None else not_active(found)
+        if refused is None:
+            call.judged_run = stored
+        return refused
+
+    def again(self, caller: Caller) -> Caller | Refused:
+        """Return the same caller by what is known now."""
+        stored = self._authority.store.run_of_pod(caller.pod_uid)
+        if stored is None or stored["metadata"]["uid"] != caller.run.uid:
+            return GONE
+        return self._caller(stored, caller.pod_uid)
+
+    async def stale(self) -> Refused | None:
+        """Wait for a fresh view; the refusal when none comes."""
+        fresh = await self._authority.until(self._authority.is_fresh, WAIT_FOR_WATCH_SECONDS)
+        return None if fresh else STALE
 
     def _knows_addresses(self, pod_uid: str) -> bool:
         pod = self._authority.store.pod(pod_uid)
@@ -113,6 +143,8 @@ class Callers:
         return pod is not None and peer.removeprefix("::ffff:") in addresses_of(pod)
 
     def _caller(self, stored: Stored, pod_uid: str) -> Caller | Refused:
+        if is_held(stored):
+            return HELD
         namespace, uid = stored["metadata"]["namespace"], stored["metadata"]["uid"]
         live = self._authority.live(namespace, (stored.get("spec") or {}).get("agent", ""))
         revision = (stored.get("status") or {}).get("revision") or {}
@@ -143,6 +175,11 @@ def addresses_of(pod: Stored) -> frozenset[str]:
     if pod["metadata"].get("deletionTimestamp"):
         return frozenset()
     return frozenset(entry.get("ip", "") for entry in (pod.get("status") or {}).get("podIPs") or ())
+
+
+def is_held(stored: Stored | None) -> bool:
+    """Tell whether the run's calls are to wait: it is suspended, and not over."""
+    return stored is not None and not is_final(stored) and (stored.get("spec") or {}).get("desired") == HELD_BACK
 
 
 def is_final(stored: Stored) -> bool:

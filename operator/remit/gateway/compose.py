@@ -70,7 +70,7 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         bound_seconds=settings.authority_bound_seconds,
     )
     callers = Callers(authority, outside.identity, ledger, check_peer=settings.check_peer)
-    flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics)
+    flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics, authority.written)
     endings = Endings(
         clock=clock,
         ledger=ledger,
@@ -92,7 +92,7 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         memory=memory,
         endings=endings,
         repeats=Repeats(clock=clock, ledger=ledger, authority=authority, memory=memory, endings=endings, status=status),
-        acknowledger=Acknowledger(authority, outside.secrets, status),
+        acknowledger=Acknowledger(authority, outside.secrets, status, ledger, flights, clock),
         status=status,
         metrics=metrics,
         verifier_key=outside.verifier_key,

@@ -20,7 +20,8 @@ from remit.gateway.memory import Memory
 from remit.gateway.settings import SETTLE_SECONDS
 from remit.gateway.settlements import Closing, close_run
 from remit.gateway.status import StatusWriter, final_status
-from remit.gateway.store import RUN, Kind, Stored
+from remit.gateway.store import RUN, Kind, Stored, pod_uid_of
+from remit.gateway.takeovers import lost_writer
 from remit.ports import Clock, ClusterError, Ledger, LedgerUnavailableError, RunRecord
 
 RETRY_SECONDS: Final = 1.0
@@ -112,13 +113,17 @@ class Endings:
     async def catch_up(self, stored: Stored) -> None:
         """Bring the ledger and the status of one run to the same end, whoever decided it and whatever was lost."""
         uid, status = stored["metadata"]["uid"], stored.get("status") or {}
-        record = await self._ledger.read(lambda tx: tx.run(uid))
+        tries = status.get("tries")
+        record, calls = await self._ledger.read(lambda tx: (tx.run(uid), tx.calls(uid) if tries else []))
         if record is None:
             return
         reason = status.get("reason", "")
+        lost = lost_writer(record, calls, pod_uid_of(stored))
         if not record.ended and (record.outcome_reason or reason in FINAL_RUN_REASONS):
             message = f"the controller ended the run: {reason}"
             await self._end_at_last(uid, Closing(RunReason(record.outcome_reason or reason), message))
+        elif not record.ended and lost:
+            await self._end_at_last(uid, Closing(RunReason.FAILED, lost))
         elif record.ended and "evidence" not in status:
             await self.publish(record)
 
@@ -135,7 +140,7 @@ class Endings:
             if old is not None:
                 metadata = old["metadata"]
                 self._spawn(self._end_deleted(metadata["namespace"], metadata["name"], metadata["uid"]))
-        elif old is None or _final_reason(new) != _final_reason(old):
+        elif old is None or _final_reason(new) != _final_reason(old) or _tries(new) != _tries(old):
             self._spawn(self._catch_up_at_last(new))
 
     def end_deleted_soon(self) -> None:
@@ -196,6 +201,11 @@ class Endings:
 def _closed(before: RunRecord | None, after: RunRecord | None) -> tuple[RunRecord | None, bool]:
     """Tell whether this was the transaction that ended the run."""
     return after, after is not None and not (before is not None and before.ended)
+
+
+def _tries(stored: Stored) -> int:
+    """Return how many pods of the run the infrastructure failed."""
+    return len((stored.get("status") or {}).get("tries") or ())
 
 
 def _final_reason(stored: Stored) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from remit.gateway.call import Call, Refused
@@ -90,10 +90,7 @@ class Flights:
         before = [each for each in self._by_run.get(call.run.uid, ()) if each.place < call.place]
         if not before:
             return False
-        waiting = [asyncio.ensure_future(each.done.wait()) for each in before]
-        _, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in others:
-            waiter.cancel()
+        await finished(before, return_when=asyncio.FIRST_COMPLETED)
         return True
 
     def recheck(self, objection: Callable[[Call], Refused | None]) -> None:
@@ -113,9 +110,26 @@ class Flights:
     async def wait_run(self, uid: str, within_seconds: float) -> None:
         """Wait, for a bounded time, until none of a run's calls is under way."""
         calls = list(self._by_run.get(uid, ()))
-        if not calls or within_seconds <= 0:
-            return
-        waiting = [asyncio.ensure_future(call.done.wait()) for call in calls]
-        _, late = await asyncio.wait(waiting, timeout=within_seconds)
-        for waiter in late:
+        if calls and within_seconds > 0:
+            await finished(calls, within_seconds=within_seconds)
+
+    async def wait_cut(self, within_seconds: float) -> bool:
+        """Wait, for a bounded time, until no call that was cut is under way; tell whether that is so."""
+        calls = [call for calls in self._by_run.values() for call in calls if call.cut is not None]
+        return not calls or await finished(calls, within_seconds=within_seconds)
+
+
+async def finished(
+    calls: Iterable[Call],
+    *,
+    within_seconds: float | None = None,
+    return_when: str = asyncio.ALL_COMPLETED,
+) -> bool:
+    """Wait for calls to be over; tell whether none of them is under way any more."""
+    waiting = [asyncio.ensure_future(call.done.wait()) for call in calls]
+    try:
+        _, late = await asyncio.wait(waiting, timeout=within_seconds, return_when=return_when)
+        return not late
+    finally:
+        for waiter in waiting:
             waiter.cancel()

@@ -26,6 +26,8 @@ async def identify(gate: Gate, call: Call) -> Refused | Answered | None:
     gate.flights.enter(call)
     remembered = await gate.memory.of(caller.run.uid)
     call.record = remembered.record
+    if remembered.record is not None and remembered.record.recorded_from:
+        return Refused(CallReason.RUN_ALREADY_EXECUTED, remembered.record.outcome_message, recorded=False)
     ended = remembered.record is not None and bool(remembered.record.outcome_reason)
     if ended or gate.endings.is_ending(caller.run.uid):
         return Refused(CallReason.RUN_NOT_ACTIVE, "the run has ended: nothing more is done for it", recorded=False)
@@ -57,7 +59,12 @@ async def decide(gate: Gate, call: Call) -> Refused | Answered | None:
 
 
 async def approve(_gate: Gate, call: Call) -> Refused | Answered | None:
-    """Let pass what needs nobody's approval. Nobody can be asked: what needs one is refused, never let through."""
+    """Let pass what needs nobody's approval."""
+    return unapproved(call)
+
+
+def unapproved(call: Call) -> Refused | None:
+    """Return the refusal of what needs approval: nobody can be asked, and it is never let through."""
     if call.decision is not None and call.decision.effect is Effect.ALLOW:
         call.approved = True
         return None
@@ -155,12 +162,31 @@ def objection(gate: Gate, call: Call) -> Refused | None:
         return gone
     run = call.run
     live = gate.authority.live(run.namespace, run.spec.agent)
-    if live is call.caller.live and not is_over(call, gate.clock.now()):
+    if live is (call.judged_live or call.caller.live) and not is_over(call, gate.clock.now()):
         return None
     decision = decided(input_of(gate, call), call.caller.pinned, live)
     if decision.effect is Effect.ALLOW:
+        call.judged_live = live
         return None
     return Refused(decision.reason, decision.message, rule=decision.rule, policy=decision.policy)
+
+
+async def out_of_date(gate: Gate) -> Refused | None:
+    """Wait until the view is fresh; the refusal when it does not become so."""
+    return None if gate.authority.is_fresh() else await gate.callers.stale()
+
+
+def renew(gate: Gate, call: Call) -> Refused | None:
+    """Take up what changed since the call was decided, and decide again: its turn may have been long in coming."""
+    before = identified(call)
+    caller = gate.callers.again(before)
+    if isinstance(caller, Refused):
+        return caller
+    call.caller, call.judged_run, call.judged_live = caller, None, None
+    if caller.live is before.live and caller.pinned is before.pinned and not is_over(call, gate.clock.now()):
+        return None
+    call.decision = decided(input_of(gate, call), caller.pinned, caller.live)
+    return denied(call) or unapproved(call)
 
 
 def is_over(call: Call, now: float) -> bool:

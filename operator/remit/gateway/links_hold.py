@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from remit.api.reasons import CallReason, RunReason
@@ -12,10 +13,12 @@ from remit.core.digest import sha256_hex
 from remit.core.idempotency import InFlight, Replay
 from remit.core.pricing import spent_of_model
 from remit.gateway import books, settlements
-from remit.gateway.books import NOTHING, Contended
+from remit.gateway.books import NOTHING, Contended, Held
 from remit.gateway.call import Answered, Call, Refused
 from remit.gateway.credentials import UNUSABLE
+from remit.gateway.flights import CutError, interruptible
 from remit.gateway.gate import Gate
+from remit.gateway.links import out_of_date, renew
 from remit.gateway.memory import asked_bytes
 from remit.gateway.settings import MODEL_TIMEOUT_SECONDS
 from remit.gateway.settlements import Closing, Settlement, settle_again, settle_call
@@ -34,14 +37,10 @@ LOST: Final = Refused(
 
 async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
     """Reserve the worst case and record the intent, in one transaction; a write that was made has its answer."""
-    while (holder := gate.flights.claim(call)) is not None:
-        await holder.done.wait()
-    if call.cut is not None:
-        return call.cut
-    now = gate.clock.now()
-    held = await gate.ledger.transact(lambda tx: books.hold(tx, call, now))
-    if isinstance(held, Contended):
-        return await hold_and_intend(gate, call) if await gate.flights.one_less(call) else held.refused
+    try:
+        held = await held_in_turn(gate, call)
+    except CutError as error:
+        return error.refused
     if isinstance(held, Refused):
         return held
     if isinstance(held, Replay):
@@ -53,6 +52,28 @@ async def hold_and_intend(gate: Gate, call: Call) -> Refused | Answered | None:
     if call.hand_over:
         grace(gate, call, MODEL_TIMEOUT_SECONDS)
     return None
+
+
+async def held_in_turn(gate: Gate, call: Call) -> Held | Refused | Replay | InFlight:
+    """Wait for the call's turn, and hold; raises CutError when authority goes meanwhile.
+
+    INVARIANT: between the last look at what is granted and the place in the ledger's queue nothing is waited for, so
+    that an intent whose decision is out of date stands in the log before the acknowledgement of what replaced it.
+    """
+    while True:
+        with interruptible(call):
+            while (holder := gate.flights.claim(call)) is not None:
+                await holder.done.wait()
+            refused = await out_of_date(gate) or renew(gate, call)
+        if refused is not None:
+            return refused
+        now, call.view = gate.clock.now(), gate.authority.view()
+        held = await gate.ledger.transact(lambda tx, now=now: books.hold(tx, call, now))  # type: ignore[misc]
+        if not isinstance(held, Contended):
+            return held
+        with interruptible(call):
+            if not await gate.flights.one_less(call):
+                return held.refused
 
 
 async def settle_orphan(gate: Gate, call: Call) -> Refused | Answered | None:
@@ -69,7 +90,8 @@ async def settle(gate: Gate, call: Call) -> Refused | Answered | None:
     """Record the outcome and settle the hold, in one transaction; a lost write ends the run."""
     if call.answered is None or call.intent is None:
         raise LookupError("there is no outcome of an intent to settle")
-    intent, settlement, now = call.intent, settlement_of(call, call.answered), gate.clock.now()
+    view = gate.authority.view() if call.cut is None else None
+    intent, settlement, now = call.intent, replace(settlement_of(call, call.answered), view=view), gate.clock.now()
     try:
         record = await gate.ledger.transact(lambda tx: settle_call(tx, intent, settlement, now))
     except LedgerUnavailableError:

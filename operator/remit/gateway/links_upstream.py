@@ -13,7 +13,7 @@ from remit.gateway.credentials import credentials_of
 from remit.gateway.flights import CutError, interruptible
 from remit.gateway.gate import Gate
 from remit.gateway.jsontext import write
-from remit.gateway.links import objection
+from remit.gateway.links import objection, out_of_date
 from remit.gateway.mcp_upstream import ToolAnswer, call_body, call_headers, parse_answer
 from remit.gateway.model import call_model
 from remit.ports import (
@@ -29,7 +29,11 @@ HIDING: Final = (b"\\u", b"\\/", b"\\\\")
 async def add_secret(gate: Gate, call: Call) -> Refused | Answered | None:
     """Read what the upstream wants to see; a Secret goes only to the hosts that it names itself."""
     tool = call.current
-    found = await credentials_of(gate.secrets, tool, tool.grant.spec.credentials)
+    try:
+        with interruptible(call):
+            found = await credentials_of(gate.secrets, tool, tool.grant.spec.credentials)
+    except CutError as error:
+        return error.refused
     if isinstance(found, Refused):
         return found
     call.credentials, call.secrets = found
@@ -40,10 +44,10 @@ async def call_upstream(gate: Gate, call: Call) -> Refused | Answered | None:
     """Make the call, unless its authority went in the meantime; whatever comes of it is the outcome."""
     if call.credentials is None:
         raise LookupError("the call's credentials are not known: it must not go out")
-    refused = call.cut or objection(gate, call)
+    refused = await out_of_date(gate) or call.cut or objection(gate, call)
     if refused is not None:
         return refused
-    try:
+    try:  # INVARIANT: nothing is waited for between this look and the mark by which a cut interrupts
         with interruptible(call):
             work = call_tool if call.kind == "tool" else call_model
             call.answered = await work(gate, call, call.credentials)

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from remit.api.agentrun import Desired
 from remit.api.reasons import CallReason, RunReason, StopReason
 from remit.api.wire import (
     CONTRACT_VERSION,
@@ -83,7 +82,7 @@ async def begin_step(gate: Gate, request: Request) -> Answer:
     if (refused := over(record)) is not None:
         raise RefusedError(refused)
     answer: StepAnswer = {
-        "desired": "Running" if caller.run.spec.desired is Desired.RUNNING else "Stopped",
+        "desired": "Stopped" if caller.run.is_stopping else "Running",
         "budget": budget_of(gate, caller, remembered),
     }
     return answered(gate, caller, remembered, answer)
@@ -124,7 +123,7 @@ async def take_hand_over(gate: Gate, request: Request) -> Answer:
 
 def why_handed_over(gate: Gate, caller: Caller, remembered: Remembered, stop: str) -> tuple[RunReason, str]:
     """Return what ends a run that hands over: what the gateway knows, not what the agent says."""
-    if caller.run.spec.desired is not Desired.RUNNING:
+    if caller.run.is_stopping:
         return RunReason.CANCELLED, "the run was asked to stop and handed over"
     record = remembered.record
     bound = caller.max_iterations

@@ -14,6 +14,8 @@ BODY_TIMEOUT_SECONDS: Final = 15.0
 MODEL_TIMEOUT_SECONDS: Final = 300.0
 WAIT_FOR_WATCH_SECONDS: Final = 5.0
 """How long a call waits for a run, a pod's address or a fresh view before it is refused."""
+HOLD_SECONDS: Final = 10.0
+"""How long a call of a suspended run is held back before it is told to try again."""
 GRACE_SECONDS: Final = 30.0
 """How long an agent whose budget is exhausted has for its hand-over."""
 SETTLE_SECONDS: Final = 5.0
@@ -30,6 +32,8 @@ class Settings:
     """What differs between installations."""
 
     install_namespace: str = INSTALL_NAMESPACE
+    watch_namespace: str = ""
+    """The one namespace to look after, which must be the installation's own; empty: all."""
     host: str = "0.0.0.0"  # noqa: S104 - sandboxes reach the pod's address; a NetworkPolicy says who may
     agent_port: int = AGENT_PORT
     control_port: int = CONTROL_PORT
@@ -45,6 +49,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the settings; what is absent has its default."""
     plain = Settings()
     return Settings(
+        watch_namespace=watched_namespace(environment),
         install_namespace=environment.get("REMIT_NAMESPACE", plain.install_namespace),
         host=environment.get("REMIT_HOST", plain.host),
         agent_port=_number(environment, "REMIT_AGENT_PORT", plain.agent_port),
@@ -54,6 +59,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         check_peer=_switch(environment, "REMIT_CHECK_PEER", fallback=plain.check_peer),
         authority_bound_seconds=_number(environment, "REMIT_AUTHORITY_BOUND_SECONDS", 10),
     )
+
+
+def watched_namespace(environment: Mapping[str, str]) -> str:
+    """Return the one namespace to look after: another than one's own would be without the policies of this one."""
+    watched, own = environment.get("REMIT_WATCH_NAMESPACE", ""), environment.get("REMIT_NAMESPACE", INSTALL_NAMESPACE)
+    if watched not in {"", own}:
+        raise SettingsError(f"REMIT_WATCH_NAMESPACE must be the namespace of the installation, {own}, or empty for all")
+    return watched
 
 
 def _number(environment: Mapping[str, str], name: str, fallback: int) -> int:

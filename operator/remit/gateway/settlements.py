@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from remit.api.evidence import CallFacts
+from remit.api.evidence import CallFacts, View
 from remit.api.reasons import CallReason, RunReason
 from remit.core.budget import Amount, release, settle
 from remit.core.digest import sha256_hex
@@ -37,6 +37,8 @@ class Settlement:
     spent: Amount
     answer: bytes = b""
     result_digest: str = ""
+    view: View | None = None
+    """What had been seen while the call was still allowed; none for one that was cut or lost."""
 
 
 def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlement, now: float) -> RunRecord | None:
@@ -59,6 +61,7 @@ def settle_call(tx: LedgerTransaction, intent: CallRecord, settlement: Settlemen
         spent=settlement.spent,
         overrun=settlement.spent.minus(held),
         result_digest=settlement.result_digest,
+        view=settlement.view,
     )
     record = advanced(tx, record, body, account=account)
     if settlement.state == "unknown" and not record.outcome_reason:

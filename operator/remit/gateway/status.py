@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -27,6 +28,9 @@ HOPELESS: Final = frozenset({400, 404, 409, 422})
 """The object is gone, is another one of the same name, or will never take this status."""
 MAX_RESULT_BYTES: Final = 16_384
 MAX_MESSAGE: Final = 2048
+MAX_TOLD: Final = 8192
+
+Written = Callable[[Kind, str, str, str], dict[str, Any]]
 
 log = structlog.get_logger()
 
@@ -34,21 +38,30 @@ log = structlog.get_logger()
 class StatusWriter:
     """A queue of status writes, one deep per object."""
 
-    def __init__(self, cluster: Cluster, metrics: Metrics) -> None:
-        """Write to this cluster."""
+    def __init__(self, cluster: Cluster, metrics: Metrics, written: Written) -> None:
+        """Write to this cluster; `written` is what an object's status has from us already."""
         self._cluster = cluster
         self._metrics = metrics
+        self._written = written
+        self._told: OrderedDict[tuple[Kind, str], dict[str, Any]] = OrderedDict()
         self._waiting: dict[tuple[Kind, str, str], Mapping[str, Any]] = {}
         self._writers: dict[tuple[Kind, str, str], asyncio.Task[None]] = {}
 
     def put(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:  # noqa: PLR0917 - an object's address
-        """Have the object with this UID get this status from the gateway, soon."""
+        """Have the object with this UID get this status from the gateway, soon.
+
+        Fields that were told before stay: an apply that leaves one out takes it away.
+        """
+        told = self._written(kind, namespace, name, uid) | self._told.get((kind, uid), {}) | dict(status)
+        self._told[kind, uid] = told
+        if len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
         key = (kind, namespace, name)
         self._waiting[key] = {
             "apiVersion": API_VERSION,
             "kind": kind.name,
             "metadata": {"namespace": namespace, "name": name, "uid": uid},
-            "status": status,
+            "status": told,
         }
         if key not in self._writers:
             self._writers[key] = asyncio.create_task(self._write(key))

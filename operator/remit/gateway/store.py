@@ -32,6 +32,8 @@ REVISION: Final = Kind("apps/v1", "ControllerRevision", f"{LABEL_MANAGED_BY}={MA
 POD: Final = Kind("v1", "Pod", LABEL_SANDBOX)
 NAMESPACE: Final = Kind("v1", "Namespace")
 WATCHED: Final = (NAMESPACE, POLICY, GRANT, AGENT, REVISION, RUN, POD)
+OWN_FIELDS: Final = frozenset({"enforced", "step", "usage", "outcome", "result", "partial", "evidence"})
+"""What the gateway writes of a status, whatever its kind."""
 RULING: Final = frozenset({AGENT, GRANT, POLICY})
 """Kinds whose spec and labels a live bundle is made of."""
 

@@ -79,6 +79,7 @@ ENFORCED: dict[str, str] = {
     "Policy.budgets[].softPercent": "core.budget:limits_of",
     "Policy.budgets[].handoffPercent": "core.budget:limits_of",
     "Policy.sandbox.images": "core.compile:_with_unpinned_image",
+    "Policy.revoked": "core.compile:_revocation",
     "AgentRun.agent": "controller.gather:run_world",
     "AgentRun.purpose": "core.policy:purpose_is_not_granted",
     "AgentRun.case.id": "gateway.links:input_of",
