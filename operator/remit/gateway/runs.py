@@ -152,7 +152,8 @@ async def the_caller(gate: Gate, request: Request) -> Caller:
 
 def done_before(gate: Gate, caller: Caller, refused: Refused) -> RefusedError:
     """Return the refusal of a run whose work was done before, and have its status say so."""
-    gate.repeats.look_soon(caller.stored)
+    if refused.reason is CallReason.RUN_ALREADY_EXECUTED:
+        gate.repeats.look_soon(caller.stored)
     return RefusedError(refused)
 
 

@@ -16,12 +16,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from remit.api import wire
+from remit.api.reasons import CallReason
 
 RETRY_SECONDS = 120.0
 """How long a gateway that is away is waited for."""
 LONGEST_PAUSE_SECONDS = 5.0
 ANSWER_TIMEOUT_SECONDS = 900.0
 MCP_VERSION = "2026-07-28"
+REASON_HEADER = "remit-reason"
+
+
+def is_suspended(status: int, reason: str | None) -> bool:
+    """Tell whether the gateway only holds the call back: its run is suspended."""
+    return status == HTTPStatus.SERVICE_UNAVAILABLE and reason == CallReason.RUN_SUSPENDED
 
 
 class GatewayAwayError(Exception):
@@ -53,7 +60,7 @@ class Answer:
         except ValueError:
             parsed = None
         if not isinstance(parsed, dict):
-            reason = self.headers.get("remit-reason", "UpstreamMalformed")
+            reason = self.headers.get(REASON_HEADER, "UpstreamMalformed")
             raise RefusedError(reason, f"the answer with status {self.status} is not a JSON object")
         return parsed
 
@@ -80,13 +87,18 @@ class GatewayClient:
         self._connection: HTTPConnection | None = None
 
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """Send and return the answer; a lost connection and 503 are tried again, with the same body."""
+        """Send and return the answer; a lost connection and 503 are tried again, with the same body.
+
+        A run that is suspended waits for as long as that lasts.
+        """
         payload = None if body is None else json.dumps(body).encode()
         pause, waited = 0.05, 0.0
         while True:
             answer = self._once(method, path, payload, headers or {})
             if answer is not None and answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 return answer
+            if answer is not None and is_suspended(answer.status, answer.headers.get(REASON_HEADER)):
+                pause, waited = 0.05, 0.0
             if waited >= self._retry_seconds:
                 raise GatewayAwayError(f"{method} {path}: no answer in {self._retry_seconds:.0f} s")
             asked = float(answer.headers.get("retry-after", "0")) if answer else 0.0

@@ -6,6 +6,8 @@ is dropped. It decides nothing.
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from remit.api.names import SIDECAR_PORT
-from remit.harness.client import ANSWER_TIMEOUT_SECONDS
+from remit.harness.client import ANSWER_TIMEOUT_SECONDS, REASON_HEADER, is_suspended
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+SUSPENDED_SECONDS = 300.0
+"""How long a call of a suspended run waits here: SDKs give up after ten minutes, and try again a few times only."""
+PAUSE_SECONDS = 1.0
 NOT_PASSED_ON = frozenset(
     {
         "authorization",
@@ -43,23 +48,35 @@ class PassOn(BaseHTTPRequestHandler):
     token_path: Path
 
     def pass_on(self) -> None:
-        """Send the request to the gateway and stream its answer back."""
+        """Send the request to the gateway and stream its answer back.
+
+        While the run is suspended the client waits, within its own patience: SDKs try a few times only.
+        """
         body = self._body()
         if body is None:
             return
-        address = urlsplit(self.gateway)
-        connection = HTTPConnection(address.hostname or "", address.port or 80, timeout=ANSWER_TIMEOUT_SECONDS)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
-        headers["Authorization"] = f"Bearer {self.token_path.read_text().strip()}"
+        until = time.monotonic() + SUSPENDED_SECONDS
         try:
-            connection.request(self.command, self.path, body=body, headers=headers)
-            self._answer(connection.getresponse())
+            while not self._send(body, may_wait=time.monotonic() < until):
+                time.sleep(PAUSE_SECONDS)
         except (OSError, HTTPException) as error:
             self.close_connection = True
             if not getattr(self, "answered", False):
                 self.send_error(503, "gateway not reachable", type(error).__name__)
-        finally:
-            connection.close()
+
+    def _send(self, body: bytes, *, may_wait: bool) -> bool:
+        """Send once, with a fresh token; False for a call that the gateway holds back and that may wait."""
+        address = urlsplit(self.gateway)
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
+        headers["Authorization"] = f"Bearer {self.token_path.read_text().strip()}"
+        connection = HTTPConnection(address.hostname or "", address.port or 80, timeout=ANSWER_TIMEOUT_SECONDS)
+        with closing(connection):
+            connection.request(self.command, self.path, body=body, headers=headers)
+            response = connection.getresponse()
+            if may_wait and is_suspended(response.status, response.getheader(REASON_HEADER)):
+                return False
+            self._answer(response)
+            return True
 
     do_GET = do_POST = do_DELETE = pass_on  # noqa: N815 (names that http.server calls)
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from remit.harness import sidecar
 from remit.harness.client import GatewayAwayError, GatewayClient
 from remit.harness.sidecar import serve
+
+SUSPENDED = "suspended"
 
 
 class Recorder(BaseHTTPRequestHandler):
@@ -24,7 +27,7 @@ class Recorder(BaseHTTPRequestHandler):
     seen: list[tuple[str, dict[str, str], bytes]]
 
     def do_POST(self) -> None:
-        """Answer with the next step of the script: a status, `drop`, or a list of chunks."""
+        """Answer with the next step of the script: a status, SUSPENDED, `drop`, or a list of chunks."""
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         self.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
         step = self.script.pop(0)
@@ -40,7 +43,12 @@ class Recorder(BaseHTTPRequestHandler):
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
             return
-        self.send_response(step)
+        if step == SUSPENDED:
+            step = 503
+            self.send_response(step)
+            self.send_header("Remit-Reason", "RunSuspended")
+        else:
+            self.send_response(step)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -138,3 +146,37 @@ def test_the_sidecar_says_503_when_the_gateway_is_away(token: Path) -> None:
         connection.request("POST", "/y", body=b"hi")
         assert connection.getresponse().status == 503
         connection.close()
+
+
+def test_a_suspended_run_waits_longer_than_any_gateway_is_waited_for(token: Path) -> None:
+    pauses: list[float] = []
+    with a_gateway(*[SUSPENDED] * 40, 200) as (port, seen):
+        client = GatewayClient(f"http://127.0.0.1:{port}", token, pauses.append, retry=0.1)
+        answer = client.request("POST", "/x", {"a": 1})
+        client.close()
+    assert (answer.status, len(seen)) == (200, 41)
+    assert len(pauses) == 40
+
+
+def test_the_sidecar_waits_for_a_client_that_cannot(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecar, "PAUSE_SECONDS", 0.01)
+    with (
+        a_gateway(SUSPENDED, SUSPENDED, 200) as (upstream, seen),
+        running(serve(f"http://127.0.0.1:{upstream}", token, 0)) as port,
+    ):
+        connection = HTTPConnection("127.0.0.1", port)
+        connection.request("POST", "/openai/v1/chat/completions", body=b"{}")
+        status = connection.getresponse().status
+        connection.close()
+    assert (status, [body for _, _, body in seen]) == (200, [b"{}"] * 3)
+
+
+def test_the_sidecar_waits_no_longer_than_its_client_would(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecar, "SUSPENDED_SECONDS", 0.0)
+    with a_gateway(SUSPENDED) as (upstream, _), running(serve(f"http://127.0.0.1:{upstream}", token, 0)) as port:
+        connection = HTTPConnection("127.0.0.1", port)
+        connection.request("POST", "/x", body=b"{}")
+        answer = connection.getresponse()
+        status, reason = answer.status, answer.getheader("Remit-Reason")
+        connection.close()
+    assert (status, reason) == (503, "RunSuspended")
