@@ -1,5 +1,6 @@
 """Agent: the persistent principal that acts under grants and policies."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -31,6 +32,25 @@ class Lifecycle(StrEnum):
     ACTIVE = "Active"
     SUSPENDED = "Suspended"
     RETIRED = "Retired"
+
+
+LIFECYCLE_CHANGES: Mapping[Lifecycle, tuple[Lifecycle, ...]] = {
+    Lifecycle.DRAFT: (Lifecycle.ACTIVE, Lifecycle.RETIRED),
+    Lifecycle.ACTIVE: (Lifecycle.SUSPENDED, Lifecycle.RETIRED),
+    Lifecycle.SUSPENDED: (Lifecycle.ACTIVE, Lifecycle.RETIRED),
+    Lifecycle.RETIRED: (),
+}
+"""What an agent may become. Retired is final: who answered for it may have gone, its name may mean something else."""
+LIFECYCLE_RULE = cel(
+    "self.lifecycle == oldSelf.lifecycle"
+    + "".join(
+        f" || (oldSelf.lifecycle == '{before}' && self.lifecycle in {[str(each) for each in after]})"
+        for before, after in LIFECYCLE_CHANGES.items()
+        if after
+    ),
+    "lifecycle goes from Draft to Active, between Active and Suspended, and from any to Retired, which is final",
+    fieldPath=".lifecycle",
+)
 
 
 class HarnessRuntime(ApiModel):
@@ -144,7 +164,8 @@ class AgentSpec(ApiModel):
                 "!has(self.warm) || !has(self.warm.replicas) || self.warm.replicas == 0 || has(self.runtime.harness)",
                 "warm.replicas must be 0 unless runtime.harness is set: a container's image may not wait to be told",
                 fieldPath=".warm.replicas",
-            )
+            ),
+            LIFECYCLE_RULE,
         )
     )
 
@@ -166,7 +187,7 @@ class EffectiveTool(ApiModel):
     name: ModelName
     """Tool or model name."""
     reason: Annotated[str, Field(max_length=64)]
-    """Ready, Expired or Suspended."""
+    """Ready, or why calls of it are refused: Expired, Suspended."""
 
 
 class AgentStatus(ObservedStatus):

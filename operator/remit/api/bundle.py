@@ -3,6 +3,7 @@
 The controller compiles and pins it, the gateway compiles the live one itself: a call must pass both.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -55,5 +56,19 @@ class Bundle(ApiModel):
     policies: list[BundledPolicy]
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document whose canonical bytes (RFC 8785) are the bundle."""
-        return self.to_json()
+        """Return the JSON document whose canonical bytes (RFC 8785) are the bundle.
+
+        How many pods stand ready says nothing about authority, and is not in it.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"agent": {"spec": {"warm"}}})
+
+    def says_the_same(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether a document differs at most in the agent's generation, which counts its warm pods, too."""
+        own = self.document()
+        return _without_generation(own) == _without_generation(document)
+
+
+def _without_generation(document: Mapping[str, Any]) -> dict[str, Any]:
+    agent = document.get("agent") or {}
+    ref = {field: value for field, value in (agent.get("ref") or {}).items() if field != "generation"}
+    return {**document, "agent": {**agent, "ref": ref}}

@@ -118,8 +118,14 @@ class _InvalidError(Exception):
         self.refusal = refusal
 
 
-def prepare(bundle: Bundle, rules: RuleEngine, schemas: SchemaEngine) -> CompiledBundle | Refusal:
-    """Compile every rule, constraint and schema of the bundle."""
+def prepare(
+    bundle: Bundle, rules: RuleEngine, schemas: SchemaEngine, *, document: bytes = b""
+) -> CompiledBundle | Refusal:
+    """Compile every rule, constraint and schema of the bundle.
+
+    `document` is what the bundle was read from: an older version wrote it without the fields that came since, and
+    evidence names it by the digest that it had then.
+    """
     try:
         _require_output_schema(bundle, schemas)
         ordered = _rules_of(bundle, rules)
@@ -127,7 +133,7 @@ def prepare(bundle: Bundle, rules: RuleEngine, schemas: SchemaEngine) -> Compile
     except _InvalidError as invalid:
         return invalid.refusal
     shown = {t.shown_name: t for t in sorted(tools.values(), key=_by_shown_name) if t.tool is not None}
-    document = canonical(bundle.document())
+    document = document or canonical(bundle.document())
     return CompiledBundle(
         bundle=bundle,
         document=document,

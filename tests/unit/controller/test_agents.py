@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.support.controlled import ACCOUNT, AGENT, AGENT_POLICY, DENY, RUN, Controlled, a_team
+from tests.support.controlled import ACCOUNT, AGENT, AGENT_POLICY, DENY, Controlled, a_team
 from tests.support.objects import NAMESPACE, a_container, a_grant, a_namespace, a_policy, a_run, an_agent
 
 from remit.adapters.cel import CelEngine
@@ -97,18 +97,6 @@ async def test_a_revision_comes_into_force_only_while_the_agent_is_active() -> N
     await team.change(AGENT, lifecycle="Active")
 
     assert team.status(AGENT)["revision"] != before
-
-
-async def test_old_revisions_go_but_for_those_that_runs_are_pinned_to() -> None:
-    team = await a_team()
-    await team.apply(a_run())
-    pinned = team.status(RUN)["revision"]["name"]
-    for number in range(6):
-        await team.change(GRANT, purposes=["card-dispute", f"purpose-{number}"])
-
-    names = {revision["metadata"]["name"] for revision in revisions(team)}
-    assert len(names) == 4
-    assert pinned in names
 
 
 async def test_a_revision_of_other_contents_under_our_name_is_replaced() -> None:
