@@ -45,6 +45,7 @@ class Controlled:
     """A cluster and the controller that looks after it. `restart` is a new process on the same cluster."""
 
     clock: StillClock = field(default_factory=StillClock)
+    settings: Settings = SETTINGS
     cluster: FakeCluster = field(init=False)
     controller: Controller = field(init=False)
 
@@ -58,7 +59,9 @@ class Controlled:
 
     def restart(self) -> None:
         """Start anew: everything is listed, nothing is remembered."""
-        self.controller = Controller(self.cluster, self.clock, SETTINGS, rules=CelEngine(), schemas=JsonSchemaEngine())
+        self.controller = Controller(
+            self.cluster, self.clock, self.settings, rules=CelEngine(), schemas=JsonSchemaEngine()
+        )
         for (kind, _, _), thing in self.cluster.objects.items():
             if kind in _KINDS:
                 self.controller.see(kind, dict(thing))

@@ -61,6 +61,8 @@ class AgentWorld:
     revisions: tuple[Object, ...]
     runs: tuple[Object, ...]
     """Its runs under way."""
+    warm_pods: tuple[Object, ...] = ()
+    """The pods that stand ready for it, or are about to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def agent_world(store: Store, key: Key, install_namespace: str) -> AgentWorld | 
         },
         revisions=tuple(revisions),
         runs=tuple(runs_of_agent(store, key.namespace, key.name)),
+        warm_pods=tuple(store.having(POD.kind, OF_AGENT, key.namespace, key.name)),
     )
 
 

@@ -24,6 +24,8 @@ NETWORK_POLICY: Final = Watched("NetworkPolicy", "networking.k8s.io", "v1", "net
 ACCOUNT: Final = Watched("ServiceAccount", "", "v1", "serviceaccounts", _OURS)
 REVISION: Final = Watched("ControllerRevision", "apps", "v1", "controllerrevisions", _OURS)
 WATCHED: Final = (AGENT, GRANT, POLICY, RUN, NAMESPACE, POD, NETWORK_POLICY, ACCOUNT, REVISION)
+POOL: Final = "WarmPool"
+"""The kind of the key of an agent's warm pods: no object has it, and its name is the agent's."""
 RECONCILED: Final = frozenset({"Agent", "ToolGrant", "Policy", "AgentRun", "Namespace"})
 
 UNDER_WAY: Final = "under way"
@@ -65,6 +67,7 @@ def runs_of_agent(store: Store, namespace: str, agent: str) -> list[dict[str, An
 def _of_agent(agent: Object, store: Store) -> Iterator[Key]:
     namespace, name = agent["metadata"]["namespace"], agent["metadata"]["name"]
     yield Key(NAMESPACE.kind, "", namespace)
+    yield from pool_of(namespace, name, store)
     yield from (key_of(RUN.kind, run) for run in runs_of_agent(store, namespace, name))
 
 
@@ -91,9 +94,18 @@ def _of_run(run: Object, store: Store) -> Iterator[Key]:
 
 
 def _of_pod(pod: Object, store: Store) -> Iterator[Key]:
-    del store
-    yield Key(NAMESPACE.kind, "", pod["metadata"]["namespace"])
+    namespace = pod["metadata"]["namespace"]
+    yield Key(NAMESPACE.kind, "", namespace)
+    yield from pool_of(namespace, str((pod["metadata"].get("labels") or {}).get(names.LABEL_AGENT, "")), store)
     yield from _owner_of(pod, RUN.kind)
+
+
+def pool_of(namespace: str, agent_name: str, store: Store) -> Iterator[Key]:
+    """Yield the pool of an agent that has one, or that still has pods of one."""
+    agent = store.get(Key(AGENT.kind, namespace, agent_name))
+    replicas = ((agent or {}).get("spec") or {}).get("warm", {}).get("replicas", 0)
+    if replicas or store.having(POD.kind, OF_AGENT, namespace, agent_name):
+        yield Key(POOL, namespace, agent_name)
 
 
 def _of_network_policy(policy: Object, store: Store) -> Iterator[Key]:
@@ -102,6 +114,8 @@ def _of_network_policy(policy: Object, store: Store) -> Iterator[Key]:
         yield Key(NAMESPACE.kind, "", namespace)
         waiting = runs_of(store, namespace, lambda run: "pod" not in (run.get("status") or {}))
         yield from (key_of(RUN.kind, run) for run in waiting)
+        for agent in store.within(AGENT.kind, namespace):
+            yield from pool_of(namespace, agent["metadata"]["name"], store)
     yield from _owner_of(policy, AGENT.kind)
 
 

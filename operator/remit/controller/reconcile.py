@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from remit.controller.agents import COUNT_SECONDS, Agents
 from remit.controller.apply import Hands
+from remit.controller.claims import Claims
 from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
-from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, RUN, WATCHED, concerned
+from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, POOL, RUN, WATCHED, concerned, pool_of
 from remit.controller.namespaces import Namespaces
+from remit.controller.pools import Pools
 from remit.controller.protection import Protection
 from remit.controller.runs import Runs
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
 from remit.controller.watches import Watches
-from remit.controller.work import Work
+from remit.controller.work import Work, who
 from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
 
 
@@ -44,16 +46,19 @@ class Controller:
         declarations = Declarations(self.store, hands, clock, settings)
         compiler = Compiler(rules, schemas, settings.install_namespace)
         protection = Protection(cluster, clock, settings)
+        pools = Pools(self.store, hands, clock, protection=protection)
+        claims = Claims(cluster, self.store, hands, clock, note=pools.note_claim)
         self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler).reconcile,
             GRANT.kind: declarations.reconcile,
             POLICY.kind: declarations.reconcile,
             RUN.kind: Runs(
-                self.store, hands, clock, settings=settings, metrics=self.metrics, protection=protection
+                self.store, hands, clock, settings=settings, metrics=self.metrics, protection=protection, claims=claims
             ).reconcile,
             NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
+            POOL: pools.reconcile,
         }
-        self.work = Work(self.reconcile, clock)
+        self.work = Work(self.reconcile, clock, self.describe)
         self.metrics.depth.set_function(lambda: self.work.depth)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -71,6 +76,11 @@ class Controller:
             self.metrics.reconcile_seconds.labels(key.kind).observe(self._clock.monotonic() - began)
         return moment
 
+    def describe(self, key: Key) -> Mapping[str, str]:
+        """Say whom a key names, by UID too: a name may be another object's tomorrow."""
+        thing = self.store.get(key)
+        return who(key) if thing is None else {**who(key), "uid": thing["metadata"]["uid"]}
+
     def see(self, kind: str, thing: Object, *, gone: bool = False) -> None:
         """Take in the state of one object, without any consequence yet."""
         if gone:
@@ -85,6 +95,8 @@ class Controller:
         self.see(kind, thing, gone=gone)
         for key in concerned(kind, thing, self.store, self.settings.install_namespace):
             self.work.add(key)
+            if key.kind == POOL:
+                self.work.add_at(Key(AGENT.kind, key.namespace, key.name), self._clock.now() + COUNT_SECONDS)
         if kind == RUN.kind:
             agent = Key(AGENT.kind, thing["metadata"]["namespace"], str(thing["spec"].get("agent", "")))
             self.work.add_at(agent, self._clock.now() + COUNT_SECONDS)
@@ -94,6 +106,9 @@ class Controller:
         for kind in self._reconcilers:
             for thing in self.store.all(kind):
                 self.work.add(key_of(kind, thing))
+        for agent in self.store.all(AGENT.kind):
+            for key in pool_of(agent["metadata"]["namespace"], agent["metadata"]["name"], self.store):
+                self.work.add(key)
 
     def take(self, kind: str, things: list[Object], version: int) -> None:
         """Take in a whole list: what a watch missed is made up for."""

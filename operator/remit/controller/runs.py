@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.controller.apply import Hands
+from remit.controller.claims import Claims
 from remit.controller.gather import RunWorld, run_world
 from remit.controller.kinds import POD, is_under_way
 from remit.controller.protection import Protection
@@ -18,7 +19,6 @@ from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
 from remit.controller.telemetry import Metrics
 from remit.core.admission import Disallowed, Subject, Wait, review
-from remit.core.children import run_pod
 from remit.core.course import (
     RUN_STATUS_FIELDS,
     Bounds,
@@ -52,10 +52,19 @@ class Runs:
     """AgentRuns."""
 
     def __init__(
-        self, store: Store, hands: Hands, clock: Clock, *, settings: Settings, metrics: Metrics, protection: Protection
+        self,
+        store: Store,
+        hands: Hands,
+        clock: Clock,
+        *,
+        settings: Settings,
+        metrics: Metrics,
+        protection: Protection,
+        claims: Claims,
     ) -> None:
         """Act by these hands."""
         self._protection = protection
+        self._claims = claims
         self._store = store
         self._hands = hands
         self._clock = clock
@@ -99,14 +108,16 @@ class Runs:
 
     async def _start(self, world: RunWorld, spec: AgentRunSpec) -> Start:
         """Make the pod, or adopt it after a crash, but only behind all that protects it."""
-        run, agent = world.run, world.agent
+        agent = world.agent
         assert agent is not None  # noqa: S101 - the review waits for the agent
         gate = await self._protection.gate(agent, world.revision, world.seen)
         if gate.sandbox is None:
             return Start(waiting_for=gate.waiting_for)
-        wanted = run_pod(run, spec, world.pinned_agent(), gate.sandbox)
+        wanted = self._claims.wanted(world, spec, gate.sandbox)
         if opened := await self._protection.opening(wanted, gate.protection):
             return Start(waiting_for=opened)
+        if world.pod is None and (claimed := await self._claims.claim(world, spec, gate.sandbox)) is not None:
+            return Start(started=Started(claimed, world.revision))
         return await self._place(world, [*gate.protection, wanted], world.revision)
 
     async def _place(self, world: RunWorld, wanted: Sequence[Object], revision: Object) -> Start:

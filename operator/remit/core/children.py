@@ -165,21 +165,16 @@ def run_pod(run: Mapping[str, Any], run_spec: AgentRunSpec, agent: AgentSpec, se
     return _pod(name, _owner("AgentRun", metadata), labels, {**spec, **deadline}, run_spec.agent, metadata["namespace"])
 
 
-def warm_mark(
-    agent: Mapping[str, Any], revision: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings
-) -> str:
+def warm_mark(agent: Mapping[str, Any], revision: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings) -> str:
     """Return what differs whenever a pod that stands ready for the agent would be made otherwise."""
     metadata = agent["metadata"]
     made_from = [metadata["uid"], revision["digest"], _pod_spec(metadata["name"], spec, settings, user=FIRST_USER)]
     return digest_of(made_from).removeprefix("sha256:")[:MARK_LENGTH]
 
 
-def warm_pod(
-    agent: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings, *, mark: str, place: int
-) -> Manifest:
+def warm_pod(agent: Mapping[str, Any], spec: AgentSpec, settings: SandboxSettings, *, mark: str, name: str) -> Manifest:
     """A sandbox that stands ready: like one that is made for a run, but it has no run, and no deadline yet."""
     metadata = agent["metadata"]
-    name = names.warm_name(metadata["name"], f"{metadata['uid']}/{mark}", place)
     body = _pod_spec(metadata["name"], spec, settings, user=_user_of(f"{metadata['uid']}/{name}"))
     owner = _owner("Agent", metadata)
     return _pod(name, owner, {names.LABEL_WARM: mark}, body, metadata["name"], metadata["namespace"])
