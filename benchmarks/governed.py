@@ -18,11 +18,11 @@ from benchmarks.estate import Estate, estate
 from remit.adapters.cel import CelEngine
 from remit.adapters.clock import SystemClock
 from remit.adapters.identity import TokenReviewIdentity
+from remit.adapters.logs import configure_logs
 from remit.adapters.schemas import JsonSchemaEngine
 from remit.adapters.secrets import KubernetesSecrets
 from remit.adapters.signing import DEFAULT_KEY_NAME, signer_of
 from remit.adapters.sqlite_ledger import SqliteLedger
-from remit.adapters.telemetry import configure_logs
 from remit.adapters.upstream import HttpUpstream
 from remit.gateway.__main__ import stop_signal, tune
 from remit.gateway.authority import Engines
@@ -56,9 +56,7 @@ class MadeUpCluster:
         """Answer a TokenReview."""
         return {**manifest, "status": self._objects.review(manifest["spec"]["token"])}
 
-    async def patch(
-        self, _api_version: str, _kind: str, patch: Mapping[str, Any], _manager: str
-    ) -> dict[str, Any]:
+    async def patch(self, _api_version: str, _kind: str, patch: Mapping[str, Any], _manager: str) -> dict[str, Any]:
         """Take it, and forget it."""
         return dict(patch)
 

@@ -31,6 +31,7 @@ from remit.adapters.schemas import JsonSchemaEngine
 from remit.adapters.secrets import KubernetesSecrets
 from remit.adapters.sqlite_ledger import SqliteLedger
 from remit.adapters.upstream import HttpUpstream
+from remit.gateway.__main__ import stop_signal
 from remit.gateway.authority import Engines
 from remit.gateway.compose import Gateway, Outside, compose, serve
 from remit.gateway.settings import Settings
@@ -198,13 +199,14 @@ def spawned(directory: Path, cluster: FakeCluster, **environment: str) -> Iterat
     (directory / "world.json").write_text(world_file(cluster))
     ports = directory / "ports.json"
     ports.unlink(missing_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.gateway_process", str(directory)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"} | environment,
-        stdout=(directory / "log").open("ab"),
-        stderr=subprocess.STDOUT,
-    )
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.gateway_process", str(directory)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"} | environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
         agents, control = json.loads(eventually(ports.read_text, within_seconds=20, why="the gateway's ports"))
         yield GatewayProcess(process, agents, control)
@@ -214,18 +216,21 @@ def spawned(directory: Path, cluster: FakeCluster, **environment: str) -> Iterat
 
 
 async def _main(directory: Path) -> None:
-    """Serve the world of the directory until killed."""
+    """Serve the world of the directory until killed, or asked to end."""
     cluster = read_world(directory)
     ledger = await SqliteLedger.open(directory / "ledger.sqlite", signer_for_tests())
     sockets = listening(), listening()
     gateway = compose(Settings(), outside_of(cluster, ledger, HttpUpstream()))
-    serving = asyncio.create_task(serve(gateway, asyncio.Event(), sockets))
+    serving = asyncio.create_task(serve(gateway, stop_signal(), sockets))
     while not gateway.gate.authority.is_fresh():
         await gateway.gate.authority.until(gateway.gate.authority.is_fresh, 1)
     waiting = directory / "ports.tmp"
     waiting.write_text(json.dumps([url_of(sockets[0]), url_of(sockets[1])]))
     waiting.rename(directory / "ports.json")
-    await serving
+    try:
+        await serving
+    finally:
+        await ledger.close()
 
 
 if __name__ == "__main__":

@@ -1,34 +1,10 @@
-"""Logs as JSON lines and Prometheus metrics. Nothing here takes contents or tokens: reasons, counts and names only."""
+"""The gateway's Prometheus metrics. Nothing here takes contents or tokens: reasons, counts and names only."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
-import msgspec
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-
-
-def configure_logs() -> None:
-    """Write every log line to standard output as one JSON object."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-        cache_logger_on_first_use=True,
-    )
-
-
-def _dumps(event: Any, **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 class Metrics:

@@ -14,6 +14,7 @@ from remit.adapters.access import Access, AccessError, find_access
 from remit.adapters.cel import CelEngine
 from remit.adapters.clock import SystemClock, random_id
 from remit.adapters.cluster import KubernetesCluster
+from remit.adapters.logs import configure_logs
 from remit.adapters.schemas import JsonSchemaEngine
 from remit.controller import handlers
 from remit.controller.kinds import WATCHED
@@ -22,8 +23,11 @@ from remit.controller.lease import Fenced, Tenure, Terms
 from remit.controller.reconcile import Controller
 from remit.controller.settings import Settings, SettingsError, from_environment
 from remit.controller.store import Watched
-from remit.controller.telemetry import configure_logs, serve
+from remit.controller.telemetry import Standing, serve
 from remit.ports import ClusterError
+
+FINISH_SECONDS = 10.0
+"""How long what is under way has to end when the process is asked to; what is cut short, the next one does."""
 
 log = structlog.get_logger()
 
@@ -43,22 +47,23 @@ def main() -> int:
 async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | None = None) -> None:
     """Watch, reconcile while this process leads, and serve health until `stop` is set or the process must end."""
     registry, clock, ending = kopf.OperatorRegistry(), SystemClock(), stop or asyncio.Event()
-    async with KubernetesCluster(access) as cluster:
+    async with KubernetesCluster(access, within=settings.watch_namespace) as cluster:
         tenure = claim(cluster, clock, settings)
         writable = cluster if tenure is None else Fenced(cluster, tenure)
         controller = Controller(writable, clock, settings, rules=CelEngine(), schemas=JsonSchemaEngine())
         controller.metrics.leads.set_function(lambda: float(tenure is None or tenure.is_held))
         handlers.register(registry, controller, access)
-        runner = await serve(
-            controller.metrics, lambda: controller.is_synced, host=settings.host, port=settings.metrics_port
-        )
+        watches = controller.watches
+        standing = Standing(lambda: controller.is_synced, watches.silent, watches.silence_seconds)
+        runner = await serve(controller.metrics, standing, host=settings.host, port=settings.metrics_port)
         log.info("started", server=access.server, harness_image=settings.harness_image)
         background: list[asyncio.Task[None]] = []
         try:
             await until_served(cluster)
             background = start_background(controller, cluster, tenure, ending)
-            await watch(registry, ending)
+            await watch(registry, settings.watch_namespace, ending)
         finally:
+            await controller.work.finish(FINISH_SECONDS)
             await end(background)
             if tenure is not None:
                 await tenure.release()
@@ -124,14 +129,15 @@ async def until_served(cluster: KubernetesCluster) -> None:
         await asyncio.sleep(1)
 
 
-async def watch(registry: kopf.OperatorRegistry, ending: asyncio.Event) -> None:
+async def watch(registry: kopf.OperatorRegistry, within: str, ending: asyncio.Event) -> None:
     """Have kopf watch until asked to end; what else ends it is no reason to end: it is begun anew."""
     while True:
         try:
             await kopf.operator(
                 registry=registry,
                 settings=handlers.settings(),
-                clusterwide=True,
+                clusterwide=not within,
+                namespaces=[within] if within else [],
                 standalone=True,
                 stop_flag=ending,
             )

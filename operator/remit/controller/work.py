@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from remit.adapters.logs import about
 from remit.controller.apply import OutdatedError
 from remit.controller.store import Key
 from remit.ports import Clock, RemitError
@@ -30,9 +31,14 @@ log = structlog.get_logger()
 class Work:
     """The queue of keys, their timers, and the workers."""
 
-    def __init__(self, reconcile: Reconcile, clock: Clock) -> None:
-        """Hand keys to `reconcile`."""
+    def __init__(
+        self, reconcile: Reconcile, clock: Clock, describe: Callable[[Key], Mapping[str, str]] | None = None
+    ) -> None:
+        """Hand keys to `reconcile`; every log line on the way says of whom `describe` speaks."""
         self._reconcile = reconcile
+        self._describe = describe or who
+        self._is_finishing = False
+        self._ended = asyncio.Event()
         self._clock = clock
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._queued: set[Key] = set()
@@ -71,6 +77,17 @@ class Work:
             for number in range(WORKERS):
                 group.create_task(self._work(), name=f"worker-{number}")
 
+    async def finish(self, within_seconds: float) -> None:
+        """Begin nothing new, and give what is under way a moment to end: a write that is cut short is made again."""
+        self._is_finishing = True
+        try:
+            async with asyncio.timeout(within_seconds):
+                while self._running:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            log.warning("cut short", keys=len(self._running))
+
     async def settle(self) -> None:
         """Reconcile, in order, until nothing is ready: for tests, which run no workers."""
         while not self._ready.empty():
@@ -103,11 +120,15 @@ class Work:
     async def _next(self) -> None:
         key = await self._ready.get()
         self._queued.discard(key)
+        if self._is_finishing:
+            return
         self._running.add(key)
         try:
-            await self._attempt(key)
+            with about(self._describe(key)):
+                await self._attempt(key)
         finally:
             self._running.discard(key)
+            self._ended.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -121,7 +142,7 @@ class Work:
         except RemitError as error:
             self._back_off(key, str(error))
         except Exception as error:
-            log.exception("reconcile failed", kind=key.kind, namespace=key.namespace, name=key.name)
+            log.exception("reconcile failed")
             self._back_off(key, type(error).__name__)
         else:
             self._failures.pop(key, None)
@@ -131,7 +152,10 @@ class Work:
     def _back_off(self, key: Key, why: str) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 16), LONGEST_PAUSE_SECONDS)
-        log.warning(
-            "reconcile again", kind=key.kind, namespace=key.namespace, name=key.name, why=why[:500], pause_seconds=pause
-        )
+        log.warning("reconcile again", why=why[:500], pause_seconds=pause)
         self.add_at(key, self._clock.now() + pause)
+
+
+def who(key: Key) -> Mapping[str, str]:
+    """Say whom a key names."""
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}

@@ -15,6 +15,8 @@ from remit.gateway.web import Answer, Request, encode
 from remit.ports import RunRecord
 
 _RUN_PATH: Final = re.compile(r"/control/v1/runs/([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})(/export)?")
+UNWELL_SECONDS: Final = 120.0
+"""Long after calls were refused for it, so that nothing is under way that a new process would cut."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -37,8 +39,12 @@ async def serve_control(gate: Gate, request: Request) -> Answer:
     return Answer(200, encode(export_document(export)))
 
 
-def health(_gate: Gate) -> Answer:
-    """Say that the process lives."""
+def health(gate: Gate) -> Answer:
+    """Say that the process lives: a watch that has been silent for so long, only a new process is sure to mend."""
+    ages = gate.authority.age_seconds()
+    silent = sorted(kind for kind, age in ages.items() if isfinite(age) and age > UNWELL_SECONDS)
+    if silent:
+        return Answer(503, encode({"status": "silent", "watches": silent}))
     return Answer(200, b'{"status": "ok"}')
 
 

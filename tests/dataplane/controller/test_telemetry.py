@@ -9,14 +9,18 @@ import pytest
 from tests.support.controlled import Controlled, a_team
 from tests.support.objects import a_run
 
-from remit.controller.telemetry import LINE_LIMIT, LibraryLines, serve
+from remit.adapters.logs import LINE_LIMIT, LibraryLines
+from remit.controller.kinds import WATCHED
+from remit.controller.telemetry import Standing, serve
+from remit.controller.watches import UNWELL_SECONDS
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[str, Controlled]]:
     team = await a_team()
     controller = team.controller
-    runner = await serve(controller.metrics, lambda: controller.is_synced, host="127.0.0.1", port=0)
+    standing = Standing(lambda: controller.is_synced, controller.watches.silent, controller.watches.silence_seconds)
+    runner = await serve(controller.metrics, standing, host="127.0.0.1", port=0)
     host, port = runner.addresses[0][:2]
     yield f"http://{host}:{port}", team
     await runner.cleanup()
@@ -44,6 +48,24 @@ async def test_metrics_count_writes_and_reconciles(served: tuple[str, Controlled
     assert 'remit_controller_writes_total{kind="Pod",verb="create"} 1.0' in text
     assert 'remit_controller_reconciles_total{kind="AgentRun",outcome="done"}' in text
     assert "remit_controller_queue_depth 0.0" in text
+
+
+async def test_health_is_that_no_watch_is_silent_for_too_long(served: tuple[str, Controlled]) -> None:
+    base, team = served
+    kinds = {watched.kind for watched in WATCHED}
+    for kind in kinds:
+        team.controller.watches.hear(kind)
+    team.clock.seconds += UNWELL_SECONDS
+    for kind in kinds - {"AgentRun"}:
+        team.controller.watches.hear(kind)
+    assert await read(f"{base}/healthz") == (200, "ok")
+    team.clock.seconds += 1
+
+    assert await read(f"{base}/healthz") == (503, "no word from the watch of AgentRun")
+    _, text = await read(f"{base}/metrics")
+    assert 'remit_controller_watch_age_seconds{kind="AgentRun"} 61.0' in text
+    team.controller.watches.hear("AgentRun")
+    assert await read(f"{base}/healthz") == (200, "ok")
 
 
 def test_libraries_speak_in_bounded_lines() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from itertools import pairwise
 
+import structlog
+from structlog.testing import capture_logs
 from tests.support.controlled import StillClock
 from tests.support.polling import eventually_async
 
@@ -42,6 +44,60 @@ async def test_an_event_during_a_round_becomes_one_more() -> None:
     await work.settle()
 
     assert seen == [ONE, ONE]
+
+
+async def test_asked_to_end_it_finishes_what_is_under_way_and_begins_nothing() -> None:
+    begun: list[Key] = []
+    ended: list[Key] = []
+    gate = asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        begun.append(key)
+        await gate.wait()
+        ended.append(key)
+
+    work = Work(reconcile, StillClock())
+    running = asyncio.create_task(work.run())
+    work.add(ONE)
+    await eventually_async(lambda: asyncio.sleep(0, begun), lambda seen: seen == [ONE])  # noqa: TID251 - yields once
+    finishing = asyncio.create_task(work.finish(5))
+    await asyncio.sleep(0)  # noqa: TID251 - yields once
+    work.add(OTHER)
+    gate.set()
+    await finishing
+    running.cancel()
+
+    assert (begun, ended) == ([ONE], [ONE])
+
+
+async def test_what_does_not_end_in_time_is_cut_short() -> None:
+    async def reconcile(_: Key) -> None:
+        await asyncio.Event().wait()
+
+    work = Work(reconcile, StillClock())
+    running = asyncio.create_task(work.run())
+    work.add(ONE)
+    await eventually_async(lambda: asyncio.sleep(0, work.depth), lambda seen: seen == 1)  # noqa: TID251 - yields once
+    await work.finish(0.05)
+    running.cancel()
+
+    assert work.depth == 1
+
+
+async def test_every_line_about_a_run_says_its_uid() -> None:
+    async def reconcile(_: Key) -> None:
+        structlog.get_logger().info("deep inside")
+        raise ClusterError("away", "Unreachable")
+
+    work = Work(reconcile, StillClock(), lambda key: {"name": key.name, "uid": f"uid-{key.name}"})
+    work.add(ONE)
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        await work.settle()
+
+    assert [(line["event"], line["uid"]) for line in lines] == [
+        ("deep inside", "uid-one"),
+        ("reconcile again", "uid-one"),
+    ]
 
 
 async def test_one_key_is_never_reconciled_twice_at_once() -> None:
