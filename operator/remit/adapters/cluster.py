@@ -38,9 +38,13 @@ Objects = list[Object]
 class KubernetesCluster:
     """A Kubernetes API, as one account sees it. Use it as an async context manager, or close it."""
 
-    def __init__(self, access: Access, *, watch_seconds: int = WATCH_SECONDS) -> None:
-        """Reach this apiserver; a watch is renewed, and so proves that it lives, every `watch_seconds`."""
+    def __init__(self, access: Access, *, watch_seconds: int = WATCH_SECONDS, within: str = "") -> None:
+        """Reach this apiserver; a watch is renewed, and so proves that it lives, every `watch_seconds`.
+
+        `within` is the one namespace that lists and watches of all namespaces see, where we may see no other.
+        """
         self._access = access
+        self._within = within
         self._watch_seconds = watch_seconds
         self._token = ""
         self._open: aiohttp.ClientSession | None = None
@@ -76,9 +80,9 @@ class KubernetesCluster:
     async def list_at(self, api_version: str, kind: str, namespace: str, selector: str = "") -> tuple[Objects, str]:
         """Return the objects and the version of the collection that they were read at."""
         objects: Objects = []
-        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE)} | self._choice(kind, selector)
         while True:
-            page = await self._request("GET", Resource(api_version, kind).path(namespace), query)
+            page = await self._request("GET", Resource(api_version, kind).path(namespace or self._within), query)
             # items of a list do not say what they are
             objects.extend({"apiVersion": api_version, "kind": kind, **entry} for entry in page.get("items") or ())
             if not (further := page["metadata"].get("continue")):
@@ -145,8 +149,7 @@ class KubernetesCluster:
             yield "ADDED", entry
         yield "SYNCED", _mark(version)
         query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(self._watch_seconds)}
-        if selector:
-            query["labelSelector"] = selector
+        query |= self._choice(kind, selector)
         while True:
             async for change, entry in self._stream(Resource(api_version, kind), query | {"resourceVersion": version}):
                 if change == "ERROR":
@@ -155,6 +158,11 @@ class KubernetesCluster:
                     raise ClusterError(str(entry.get("message", "")), str(entry.get("reason", "")), REFUSED)
                 version = str(entry["metadata"].get("resourceVersion") or version)
                 yield change, entry if change != "BOOKMARK" else _mark(version)
+
+    def _choice(self, kind: str, selector: str) -> dict[str, str]:
+        """Return the selectors of a list or watch."""
+        only_home = {"fieldSelector": f"metadata.name={self._within}"} if self._within and kind == "Namespace" else {}
+        return only_home | ({"labelSelector": selector} if selector else {})
 
     async def _apply(self, manifest: Mapping[str, Any], manager: str, subresource: str) -> Object:
         metadata = manifest["metadata"]
@@ -168,7 +176,7 @@ class KubernetesCluster:
     async def _stream(self, resource: Resource, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Object]]:
         """Yield one watch's events until the apiserver ends it, a connection that breaks included."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
-        url = self._url(resource.path(), query)
+        url = self._url(resource.path(self._within), query)
         try:
             async with self._session().get(url, headers=self._headers(), timeout=timeout) as answer:
                 if answer.status >= REFUSED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-_CLUSTER_SCOPED = frozenset(
+CLUSTER_SCOPED = frozenset(
     {
         "ClusterRole",
         "ClusterRoleBinding",
@@ -41,6 +41,6 @@ class Resource:
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of an object, or of a collection when there is no name; no namespace means all."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
-        scope = f"/namespaces/{quote(namespace, safe='')}" if namespace and self.kind not in _CLUSTER_SCOPED else ""
+        scope = f"/namespaces/{quote(namespace, safe='')}" if namespace and self.kind not in CLUSTER_SCOPED else ""
         tail = "".join(f"/{quote(part, safe='')}" for part in (name, subresource) if part)
         return f"{root}{scope}/{plural_of(self.kind)}{tail}"

@@ -11,6 +11,10 @@ GROUP = "remit.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "remit"
+ANNOTATION_REVISION = f"{GROUP}/revision"
+"""On every CRD: which of its revisions it is. A newer one holds all that an older one did."""
+CRD_REVISION = 2
+"""Counts the releases that changed a kind: what needs these kinds refuses to be installed beside older ones."""
 
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (API conventions, "Primitive types")."""
@@ -19,7 +23,14 @@ MAX_SAFE_INTEGER = 2**53 - 1
 def _alias(name: str) -> str:
     """Kubernetes' camelCase, with acronyms as the API conventions write them."""
     camel = to_camel(name)
-    for plain, acronym in (("Usd", "USD"), ("Url", "URL"), ("Uid", "UID"), ("Mib", "MiB"), ("Kib", "KiB")):
+    for plain, acronym in (
+        ("Usd", "USD"),
+        ("Url", "URL"),
+        ("Uid", "UID"),
+        ("Cpu", "CPU"),
+        ("Mib", "MiB"),
+        ("Kib", "KiB"),
+    ):
         camel = camel.replace(plain, acronym)
     return camel
 

@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from remit.api.names import DENY_POLICY, INSTALL_NAMESPACE, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGED_BY
+from remit.api.names import (
+    DENY_POLICY,
+    INSTALL_NAMESPACE,
+    LABEL_MANAGED_BY,
+    LABEL_SANDBOX,
+    MANAGED_BY,
+    VERIFIER_CONFIG_MAP,
+    VERIFIER_FIELD,
+)
 from remit.cli.manifests import (
     KEPT,
     PREPARATION,
@@ -30,7 +38,8 @@ Say = Callable[[str], None]
 FIELD_MANAGER = "remit-install"
 KEY_SECRET = "remit-gateway-signing-key"  # noqa: S105 - a name
 KEY_FILE = "ed25519.key"
-VERIFIER = "remit-verifier-key"
+KEY_MANAGER = "remit-keygen"
+"""Its own, so that applying the manifests, where the key is not, takes nothing away."""
 NEWEST_ADMISSION = "MutatingAdmissionPolicy"
 """Served as v1 from Kubernetes 1.36 on."""
 READY_SECONDS = 180
@@ -61,10 +70,10 @@ class Target:
             raise InstallError(f"kubectl {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def apply(self, manifests: list[Manifest]) -> None:
+    def apply(self, manifests: list[Manifest], manager: str = FIELD_MANAGER) -> None:
         """Apply on the server's side: what others own is left alone, what is ours is set."""
         self.run(
-            *("apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "-f", "-"),
+            *("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-"),
             given=to_stream(manifests),
         )
 
@@ -87,6 +96,7 @@ def install(
     target.run("wait", "--for=condition=Established", "--timeout=60s", *crds(manifests))
     say(f"namespace {namespace} and {len(kinds) - 1} kinds are there")
     make_key(target, say)
+    stop_lonely(target, say)
     target.apply([manifest for manifest in manifests if manifest not in first])
     say("accounts, roles, admission policies, network policies, controller and gateway are applied")
     if wait:
@@ -108,22 +118,44 @@ def crds(manifests: list[Manifest]) -> list[str]:
     return [f"crd/{found['metadata']['name']}" for found in manifests if found["kind"] == "CustomResourceDefinition"]
 
 
+def stop_lonely(target: Target, say: Say) -> None:
+    """End a controller of the time before leases: it would write beside the new one."""
+    name, where = "remit-controller", ("-n", target.namespace)
+    strategy = target.run(
+        *("get", "deployment", name, *where, "--ignore-not-found", "-o", "jsonpath={.spec.strategy.type}")
+    )
+    if strategy != "Recreate":
+        return
+    target.run("scale", f"deployment/{name}", *where, "--replicas=0")
+    pods = ("pod", "-l", f"app.kubernetes.io/name={name}")
+    target.run("wait", "--for=delete", *pods, *where, f"--timeout={READY_SECONDS}s")
+    say("the controller of the version before is stopped: it knows no lease")
+
+
 def make_key(target: Target, say: Say) -> None:
     """Make the gateway's signing key if there is none; publish the key that verifies it."""
     from remit.adapters.signing import generate_key, parse_signing_key
 
-    found = target.run(
-        *("get", "secret", KEY_SECRET, "-n", target.namespace, "--ignore-not-found"),
-        *("-o", f"jsonpath={{.data.{KEY_FILE.replace('.', chr(92) + '.')}}}"),
-    )
+    found = target.run(*_text("secret", KEY_SECRET, target.namespace, KEY_FILE))
     if found:
         verifier = parse_signing_key(base64.b64decode(found).decode()).verifier.text()
         say("the gateway keeps its signing key")
+    elif target.run(*_text("configmap", VERIFIER_CONFIG_MAP, target.namespace, VERIFIER_FIELD)):
+        say("the gateway keeps the signing key that it made for itself")
+        return
     else:
         key, verifier = generate_key()
         target.run("create", "-f", "-", given=to_stream([stored(target, "Secret", KEY_SECRET, {KEY_FILE: key})]))
-        say(f"the gateway has a new signing key; what verifies it is in ConfigMap {target.namespace}/{VERIFIER}")
-    target.apply([stored(target, "ConfigMap", VERIFIER, {"vkey": verifier.strip()})])
+        where = f"{target.namespace}/{VERIFIER_CONFIG_MAP}"
+        say(f"the gateway has a new signing key; what verifies it is in ConfigMap {where}")
+    told = stored(target, "ConfigMap", VERIFIER_CONFIG_MAP, {VERIFIER_FIELD: verifier.strip()})
+    target.apply([{**told, "immutable": True}], manager=KEY_MANAGER)
+
+
+def _text(kind: str, name: str, namespace: str, field: str) -> tuple[str, ...]:
+    """Return the question for one text of a Secret or ConfigMap."""
+    escaped = field.replace(".", chr(92) + ".")
+    return ("get", kind, name, "-n", namespace, "--ignore-not-found", "-o", f"jsonpath={{.data.{escaped}}}")
 
 
 def stored(target: Target, kind: str, name: str, texts: dict[str, str]) -> Manifest:

@@ -14,7 +14,7 @@ FILES = ("namespace", "rbac", "admission", "network", "controller", "gateway")
 HARNESS_VARIABLE = "REMIT_HARNESS_IMAGE"
 PREPARATION = frozenset({"Namespace", "CustomResourceDefinition"})
 """Kinds that the others stand on."""
-KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"})
+KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim", "ConfigMap"})
 """Kinds that hold what people made or what was proven: only a purge takes them."""
 
 WHO_ASKS = "remit-run-requester"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from remit.api.kinds import Column, Kind
-from remit.api.meta import CATEGORY, GROUP, VERSION
+from remit.api.meta import ANNOTATION_REVISION, CATEGORY, CRD_REVISION, GROUP, VERSION
 from remit.codegen.lint import violations
 from remit.codegen.schema import SchemaError, structural
 
@@ -30,7 +30,11 @@ def crd(kind: Kind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "remit"}},
+        "metadata": {
+            "name": f"{kind.plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/part-of": "remit"},
+            "annotations": {ANNOTATION_REVISION: str(CRD_REVISION)},
+        },
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",

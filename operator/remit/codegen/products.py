@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 from remit.api.kinds import KINDS
 from remit.codegen.admission import admission_manifests
+from remit.codegen.charts import chart_files
 from remit.codegen.crd import crd
+from remit.codegen.diagrams import AGENT_PAGE, with_lifecycle
 from remit.codegen.docs import with_tables
 from remit.codegen.rbac import rbac_manifests
+from remit.codegen.releases import release_files
 from remit.codegen.render import to_yaml
 from remit.codegen.rights import with_rights
 
@@ -22,5 +25,8 @@ def products(read: Read) -> dict[str, str]:
     for kind in KINDS:
         page = f"docs/spec/{kind.name.lower()}.md"
         made[page] = with_tables(kind, read(page))
+    made[AGENT_PAGE] = with_lifecycle(made[AGENT_PAGE])
     made[RIGHTS] = with_rights(read(RIGHTS))
+    made |= release_files(read)
+    made |= chart_files(read)
     return made

@@ -23,20 +23,37 @@ def rbac_manifests() -> list[Manifest]:
 
 def account_manifests(account: Account) -> list[Manifest]:
     """Return the account with its roles, bound."""
-    home = {"name": account.name, "namespace": INSTALL_NAMESPACE, "labels": LABELS}
-    made: list[Manifest] = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": home},
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": account.name, "labels": LABELS},
-            "rules": rules(account.everywhere),
-        },
-        binding("ClusterRoleBinding", "ClusterRole", account.name),
+    made = [
+        account_object(account),
+        cluster_role(account.name, account.everywhere),
+        cluster_role_binding(account.name, account.name),
     ]
     if account.at_home:
-        made += [role(account.name, account.at_home), binding("RoleBinding", "Role", account.name)]
+        made += [role(account.name, account.at_home), binding(account.name)]
     return made
+
+
+def account_object(account: Account) -> Manifest:
+    """Return the ServiceAccount."""
+    home = {"name": account.name, "namespace": INSTALL_NAMESPACE, "labels": LABELS}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": home}
+
+
+def cluster_role(name: str, needs: Iterable[Need]) -> Manifest:
+    """Return a ClusterRole."""
+    metadata = {"name": name, "labels": LABELS}
+    return {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules(needs)}
+
+
+def cluster_role_binding(name: str, account: str) -> Manifest:
+    """Bind the ClusterRole of that name to the account, everywhere."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name, "labels": LABELS},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": INSTALL_NAMESPACE}],
+    }
 
 
 def role(name: str, needs: Iterable[Need]) -> Manifest:
@@ -49,16 +66,13 @@ def role(name: str, needs: Iterable[Need]) -> Manifest:
     }
 
 
-def binding(kind: str, role_kind: str, account: str) -> Manifest:
-    """Bind the role of an account's name to the account."""
-    metadata: Manifest = {"name": account, "labels": LABELS}
-    if kind == "RoleBinding":
-        metadata = {"name": account, "namespace": INSTALL_NAMESPACE, "labels": LABELS}
+def binding(account: str) -> Manifest:
+    """Bind the Role of an account's name to the account."""
     return {
         "apiVersion": f"{RBAC}/v1",
-        "kind": kind,
-        "metadata": metadata,
-        "roleRef": {"apiGroup": RBAC, "kind": role_kind, "name": account},
+        "kind": "RoleBinding",
+        "metadata": {"name": account, "namespace": INSTALL_NAMESPACE, "labels": LABELS},
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": account},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": INSTALL_NAMESPACE}],
     }
 
@@ -87,11 +101,11 @@ def rules(needs: Iterable[Need]) -> list[Manifest]:
     ]
 
 
-def writable_status() -> tuple[str, ...]:
-    """Return the kinds' status subresources that any account of ours may write."""
+def writable_status(accounts: Iterable[Account] = ACCOUNTS) -> tuple[str, ...]:
+    """Return the kinds' status subresources that any of the accounts may write."""
     found = {
         resource
-        for account in ACCOUNTS
+        for account in accounts
         for need in account.everywhere
         if need.group == GROUP
         for resource in need.resources

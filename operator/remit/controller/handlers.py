@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +28,12 @@ REFUSED = 400
 def register(registry: kopf.OperatorRegistry, controller: Controller, access: Access) -> None:
     """Have kopf log in as `access` and hand every watched object to the controller."""
     pauses = chain((0.0,), repeat(LOGIN_SECONDS))
+    way = partial(session, access, controller.watches, controller.settings.watch_namespace)
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         await asyncio.sleep(next(pauses))
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=session(access, controller.watches))
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=way())
 
     for watched in WATCHED:
         _register_kind(registry, controller, watched)
@@ -55,14 +57,26 @@ def stored(body: Mapping[str, Any], watched: Watched) -> dict[str, Any]:
     return {"apiVersion": watched.api_version, "kind": watched.kind, **body}
 
 
-def session(access: Access, watches: Watches) -> aiohttp.ClientSession:
+def session(access: Access, watches: Watches, within: str = "") -> aiohttp.ClientSession:
     """Return kopf's way to the apiserver; what is answered on it proves that watches live."""
     token = access.read_token()
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=access.tls()),
         headers={"Authorization": f"Bearer {token}"} if token else {},
         trace_configs=[_traced(watches)],
+        middlewares=[_only_home(within)] if within else [],
     )
+
+
+def _only_home(within: str) -> aiohttp.ClientMiddlewareType:
+    """Ask for the one Namespace that we may see: kopf watches things of the cluster whole."""
+
+    async def choose(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if request.url.path == "/api/v1/namespaces":
+            request.url = request.url.update_query(fieldSelector=f"metadata.name={within}")
+        return await send(request)
+
+    return choose
 
 
 def _traced(watches: Watches) -> aiohttp.TraceConfig:

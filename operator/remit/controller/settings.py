@@ -32,6 +32,8 @@ class Settings:
     """How long a lease lasts that is not renewed; 0: no other controller is there, and no lease is asked for."""
     identity: str = ""
     """Who holds the lease, unlike any other process that is alive; empty: a name of this process's own."""
+    watch_namespace: str = ""
+    """The one namespace to look after, which must be the installation's own; empty: all."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -42,6 +44,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     plain = Settings(image)
     return Settings(
         harness_image=image,
+        watch_namespace=watched_namespace(environment),
         install_namespace=environment.get("REMIT_NAMESPACE") or plain.install_namespace,
         host=environment.get("REMIT_HOST") or plain.host,
         metrics_port=_number(environment, "REMIT_METRICS_PORT", plain.metrics_port),
@@ -64,6 +67,14 @@ def _lease_seconds(environment: Mapping[str, str], fallback: int) -> int:
     if seconds < SHORTEST_LEASE_SECONDS:
         raise SettingsError(f"REMIT_LEASE_SECONDS must be at least {SHORTEST_LEASE_SECONDS}")
     return seconds
+
+
+def watched_namespace(environment: Mapping[str, str]) -> str:
+    """Return the one namespace to look after: another than one's own would be without the policies of this one."""
+    watched, own = environment.get("REMIT_WATCH_NAMESPACE", ""), environment.get("REMIT_NAMESPACE", INSTALL_NAMESPACE)
+    if watched not in {"", own}:
+        raise SettingsError(f"REMIT_WATCH_NAMESPACE must be the namespace of the installation, {own}, or empty for all")
+    return watched
 
 
 def _number(environment: Mapping[str, str], name: str, fallback: int) -> int:

@@ -16,6 +16,8 @@ WAIT_FOR_WATCH_SECONDS: Final = 5.0
 """How long a call waits for a run, a pod's address or a fresh view before it is refused."""
 HOLD_SECONDS: Final = 10.0
 """How long a call of a suspended run is held back before it is told to try again."""
+ARRIVAL_SECONDS: Final = 30.0
+"""How long the question of a pod that has no run yet is held before it has to ask again."""
 GRACE_SECONDS: Final = 30.0
 """How long an agent whose budget is exhausted has for its hand-over."""
 SETTLE_SECONDS: Final = 5.0

@@ -57,6 +57,7 @@ def test_only_roles_of_the_install_namespace_are_bound_there() -> None:
         ("ClusterRoleBinding", "ClusterRole", "remit-controller"),
         ("RoleBinding", "Role", "remit-controller"),
         ("ClusterRoleBinding", "ClusterRole", "remit-gateway"),
+        ("RoleBinding", "Role", "remit-gateway"),
     }
 
 

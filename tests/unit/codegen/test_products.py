@@ -1,5 +1,6 @@
 """What is generated is what is in the tree, and `--check` says so without git."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,13 @@ def empty_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pages.mkdir(parents=True)
     for kind in KINDS:
         markers = "<!-- generated: spec -->\n<!-- end -->\n<!-- generated: status -->\n<!-- end -->\n"
+        markers += "<!-- generated: lifecycle -->\n<!-- end -->\n"
         (pages / f"{kind.name.lower()}.md").write_text(f"# {kind.name}\n{markers}")
     sections = "".join(f"<!-- generated: {name} -->\n<!-- end -->\n" for name in ("accounts", "people", "admission"))
     (pages / "rights.md").write_text(sections)
+    shutil.copytree(program.ROOT / "manifests" / "base", tmp_path / "manifests" / "base")
+    for made in ("rbac", "admission"):
+        (tmp_path / "manifests" / "base" / f"{made}.yaml").unlink()
     monkeypatch.setattr(program, "ROOT", tmp_path)
     return tmp_path
 

@@ -5,6 +5,8 @@ from itertools import islice
 from typing import cast
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from tests.support.controlled import StillClock
 
 from remit.adapters.access import Access
@@ -34,9 +36,49 @@ def test_every_setting_is_read() -> None:
     assert read == Settings("h:1", "elsewhere", "127.0.0.1", 1, 2, 3, 4)
 
 
+def test_the_lease_can_be_shorter_or_none_and_belongs_to_a_name() -> None:
+    image = {"REMIT_HARNESS_IMAGE": "h:1"}
+    read = from_environment({**image, "REMIT_LEASE_SECONDS": "3", "REMIT_IDENTITY": "pod-1"})
+    assert (read.lease_seconds, read.identity) == (3, "pod-1")
+    assert from_environment({**image, "REMIT_LEASE": "off"}).lease_seconds == 0
+
+
+def test_the_one_namespace_that_is_watched_is_that_of_the_installation() -> None:
+    image = {"REMIT_HARNESS_IMAGE": "h:1"}
+    read = from_environment({**image, "REMIT_WATCH_NAMESPACE": "team", "REMIT_NAMESPACE": "team"})
+    assert read.watch_namespace == "team"
+
+
+async def test_of_namespaces_only_our_own_is_asked_for_where_we_may_see_no_other() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path_qs)
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        server_url = str(server.make_url("")).rstrip("/")
+        async with handlers.session(Access(server_url), Watches(WATCHED, StillClock()), "team") as session:
+            for path in ("/api/v1/namespaces?watch=true", "/api/v1/namespaces/team/pods"):
+                async with session.get(f"{server_url}{path}"):
+                    pass
+    assert asked == [
+        "/api/v1/namespaces?watch=true&fieldSelector=metadata.name%3Dteam",
+        "/api/v1/namespaces/team/pods",
+    ]
+
+
 @pytest.mark.parametrize(
     ("environment", "name"),
-    [({}, "REMIT_HARNESS_IMAGE"), ({"REMIT_HARNESS_IMAGE": "h", "REMIT_METRICS_PORT": "-1"}, "REMIT_METRICS_PORT")],
+    [
+        ({}, "REMIT_HARNESS_IMAGE"),
+        ({"REMIT_HARNESS_IMAGE": "h", "REMIT_METRICS_PORT": "-1"}, "REMIT_METRICS_PORT"),
+        ({"REMIT_HARNESS_IMAGE": "h", "REMIT_LEASE": "perhaps"}, "REMIT_LEASE must"),
+        ({"REMIT_HARNESS_IMAGE": "h", "REMIT_LEASE_SECONDS": "2"}, "REMIT_LEASE_SECONDS"),
+        ({"REMIT_HARNESS_IMAGE": "h", "REMIT_WATCH_NAMESPACE": "other"}, "REMIT_WATCH_NAMESPACE"),
+    ],
 )
 def test_what_is_wrong_is_named(environment: dict[str, str], name: str) -> None:
     with pytest.raises(SettingsError, match=name):
