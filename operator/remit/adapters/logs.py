@@ -1,6 +1,6 @@
 """Log lines of both processes: one JSON object each, on standard output. Reasons, counts and names, never contents.
 
-Whoever works on one object binds who it is (`about`): then every line says it, from however deep it comes.
+Whoever works for one object says for which (`about`, `speak_of`): then every line says it, from however deep it comes.
 """
 
 from __future__ import annotations
@@ -8,21 +8,26 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Final
 
 import structlog
 from typing_extensions import override
 
 LINE_LIMIT = 500
+_NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
+_SUBJECT: Final[ContextVar[Mapping[str, str]]] = ContextVar("subject", default=_NOBODY)
+"""One variable, not one for each field: the gateway sets it for every call."""
 
 
 def configure_logs() -> None:
     """Write every log line to standard output as one JSON object."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            say_whom,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -36,9 +41,26 @@ def configure_logs() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[libraries])
 
 
-def about(subject: Mapping[str, str]) -> AbstractContextManager[object]:
+def speak_of(subject: Mapping[str, str]) -> None:
+    """Have every line of this task from now on say whom it is about."""
+    _SUBJECT.set(subject)
+
+
+@contextmanager
+def about(subject: Mapping[str, str]) -> Iterator[None]:
     """Have every line of the block say whom it is about, those of what the block awaits included."""
-    return structlog.contextvars.bound_contextvars(**subject)
+    token = _SUBJECT.set(subject)
+    try:
+        yield
+    finally:
+        _SUBJECT.reset(token)
+
+
+def say_whom(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add whom a line is about; what the line says itself stays."""
+    for key, value in _SUBJECT.get().items():
+        line.setdefault(key, value)
+    return line
 
 
 class LibraryLines(logging.Formatter):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from remit.adapters.logs import about
 from remit.adapters.telemetry import Metrics
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.gateway.authority import Authority
@@ -91,7 +92,8 @@ class Endings:
             self._memory.note_record(record)
             if fresh:
                 self._metrics.runs_ended.labels(record.outcome_reason).inc()
-                log.info("run ended", namespace=record.namespace, run=record.name, reason=record.outcome_reason)
+                with about(named(record)):
+                    log.info("run ended", reason=record.outcome_reason)
                 await self.publish(record)
         return record
 
@@ -196,6 +198,11 @@ class Endings:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def named(record: RunRecord) -> dict[str, str]:
+    """Say which run a record is of, for the log."""
+    return {"namespace": record.namespace, "run": record.name, "uid": record.uid}
 
 
 def _closed(before: RunRecord | None, after: RunRecord | None) -> tuple[RunRecord | None, bool]:

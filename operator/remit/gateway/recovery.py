@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from remit.api.reasons import RunReason
-from remit.gateway.ending import Endings
+from remit.gateway.ending import Endings, named
 from remit.gateway.settlements import Closing, settle_lost_calls
 from remit.ports import Clock, Ledger
 
@@ -22,8 +22,8 @@ async def recover(ledger: Ledger, endings: Endings, clock: Clock) -> int:
             await ledger.transact(lambda tx, uid=uid, now=now: settle_lost_calls(tx, uid, now))  # type: ignore[misc]
             touched += 1
         record = await ledger.read(lambda tx, uid=uid: tx.run(uid))  # type: ignore[misc]
+        if record is not None and has_open_calls:
+            log.warning("calls of a dead gateway were settled", **named(record))
         if record is not None and record.outcome_reason:
             endings.end_soon(uid, Closing(RunReason(record.outcome_reason), record.outcome_message))
-    if touched:
-        log.warning("calls of a dead gateway were settled", runs=touched)
     return touched

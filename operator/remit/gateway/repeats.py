@@ -17,7 +17,7 @@ from remit.core.work import is_named, work_of
 from remit.gateway.authority import Authority
 from remit.gateway.call import Run
 from remit.gateway.callers import run_of
-from remit.gateway.ending import DELETED, RETRY_SECONDS, Endings
+from remit.gateway.ending import DELETED, RETRY_SECONDS, Endings, named
 from remit.gateway.memory import Memory
 from remit.gateway.settlements import Closing
 from remit.gateway.status import StatusWriter, recorded_status
@@ -85,7 +85,7 @@ class Repeats:
         record = await self._ledger.transact(lambda tx: record_copy(tx, run, work, now))
         if record is not None and record.recorded_from:
             self._memory.note_record(record)
-            log.info("work was done before", namespace=run.namespace, run=run.name, by=record.recorded_from)
+            log.info("work was done before", **named(record), by=record.recorded_from)
         return record
 
     async def _publish(self, record: RunRecord, stored: Stored) -> None:

@@ -89,7 +89,7 @@ class StatusWriter:
                     done, pause = True, FIRST_PAUSE_SECONDS
                 except ClusterError as error:
                     done = error.code in HOPELESS
-                    log.warning("status not accepted", kind=key[0].name, reason=error.reason, code=error.code)
+                    log.warning("status not accepted", **whose(manifest), reason=error.reason, code=error.code)
                 if done and self._waiting.get(key) is manifest:
                     del self._waiting[key]
                 elif not done:
@@ -98,6 +98,12 @@ class StatusWriter:
         finally:
             self._writers.pop(key, None)
             self._metrics.status_pending.set(len(self._writers))
+
+
+def whose(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Say which object a status is of, for the log."""
+    metadata = manifest["metadata"]
+    return {"kind": manifest["kind"], **{field: metadata[field] for field in ("namespace", "name", "uid")}}
 
 
 def usage_status(record: RunRecord) -> dict[str, Any]:

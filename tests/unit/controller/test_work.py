@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from tests.support.controlled import StillClock
 from tests.support.polling import eventually_async
 
+from remit.adapters.logs import say_whom
 from remit.controller.store import Key
 from remit.controller.work import LONGEST_PAUSE_SECONDS, Work
 from remit.ports import ClusterError
@@ -91,7 +92,7 @@ async def test_every_line_about_a_run_says_its_uid() -> None:
 
     work = Work(reconcile, StillClock(), lambda key: {"name": key.name, "uid": f"uid-{key.name}"})
     work.add(ONE)
-    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+    with capture_logs(processors=[say_whom]) as lines:
         await work.settle()
 
     assert [(line["event"], line["uid"]) for line in lines] == [
