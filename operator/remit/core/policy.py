@@ -6,13 +6,14 @@ A call must pass the bundle that the run is pinned to and the live one: authorit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from remit.api.agent import Lifecycle
 from remit.api.policy import Effect
 from remit.api.reasons import CallReason, ObjectReason
+from remit.api.toolgrant import PricedModel, Risk, Tool
 from remit.core.budget import Amount
 from remit.core.engines import CompiledRule, RuleError
 from remit.core.prepare import CompiledBundle, GrantedTool, PolicyRule, Refusal
@@ -190,9 +191,42 @@ def _is_another(call: CallInput, pinned: CompiledBundle, live: CompiledBundle) -
     if live.bundle.agent.ref.uid != agent.uid:
         return f"Agent {agent.name} was deleted; the one of that name now is another"
     place = call.grant, call.tool
+    admitted, current = pinned.tools[place].grant.spec, live.tools[place].grant.spec
     if _destination(pinned.tools[place]) != _destination(live.tools[place]):
         return f"ToolGrant {call.grant} has another upstream since this run was admitted"
+    if frozenset(admitted.credentials) != frozenset(current.credentials):
+        return f"ToolGrant {call.grant} has other credentials since this run was admitted"
     return None
+
+
+def narrowest(admitted: GrantedTool, current: GrantedTool) -> GrantedTool:
+    """Return the tool as it is granted now, with no bound wider than it was admitted with.
+
+    Of prices the higher one counts, for a lower one stretches the budget.
+    """
+    return replace(
+        current,
+        risk=max(admitted.risk, current.risk, key=list(Risk).index),
+        tool=_narrower_tool(admitted.tool, current.tool),
+        model=_narrower_model(admitted.model, current.model),
+    )
+
+
+def _narrower_tool(admitted: Tool | None, current: Tool | None) -> Tool | None:
+    if admitted is None or current is None:
+        return current
+    bounds = {
+        "price_micro_usd": max(admitted.price_micro_usd, current.price_micro_usd),
+        "timeout_seconds": min(admitted.timeout_seconds, current.timeout_seconds),
+    }
+    return current.model_copy(update=bounds)
+
+
+def _narrower_model(admitted: PricedModel | None, current: PricedModel | None) -> PricedModel | None:
+    if admitted is None or current is None:
+        return current
+    prices = ("input_micro_usd_per_million_tokens", "output_micro_usd_per_million_tokens", "tokens_per_kib")
+    return current.model_copy(update={name: max(getattr(admitted, name), getattr(current, name)) for name in prices})
 
 
 def _judge(view: View) -> Decision:

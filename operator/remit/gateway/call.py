@@ -14,7 +14,7 @@ from remit.api.reasons import CallReason
 from remit.api.toolgrant import Risk
 from remit.api.wire import BudgetWord
 from remit.core.budget import Limits
-from remit.core.policy import Decision
+from remit.core.policy import Decision, narrowest
 from remit.core.prepare import CompiledBundle, GrantedTool
 from remit.core.pricing import ModelUse
 from remit.gateway.authority import Compiled
@@ -46,6 +46,7 @@ STATUS_OF: Final[Mapping[CallReason, int]] = {
 }
 """HTTP status of a refusal; what is not here is 403: the client's library must not try it again."""
 FORBIDDEN: Final = 403
+UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,13 @@ class Refused:
     policy: str = ""
     recorded: bool = True
     """Whether the refusal is evidence: not before the caller's run is known, and not while waiting would help."""
+    come_again: bool = False
+    """Whether asking again helps, though the reason alone does not say so."""
 
     @property
     def status(self) -> int:
         """HTTP status."""
-        return STATUS_OF.get(self.reason, FORBIDDEN)
+        return UNAVAILABLE if self.come_again else STATUS_OF.get(self.reason, FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,8 @@ class Call:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     claims_write: bool = False
     """Whether this call is the first to make its write: what it then does not do is forgotten again."""
+    narrowed: GrantedTool | None = None
+    """What `current` found."""
     answered: Answered | None = None
     record: RunRecord | None = None
     cut: Refused | None = None
@@ -221,12 +226,10 @@ class Call:
 
     @property
     def current(self) -> GrantedTool:
-        """The tool as it is granted now: its price, time and credentials are those of today."""
-        live = self.caller.live if self.caller is not None else None
-        admitted = self.granted
-        if not isinstance(live, CompiledBundle):
-            return admitted
-        return live.tools.get((admitted.grant.ref.name, admitted.name), admitted)
+        """The tool as it is granted now, within the bounds that it was admitted with."""
+        if self.narrowed is None:
+            self.narrowed = narrowed(self.granted, self.caller)
+        return self.narrowed
 
     @property
     def write(self) -> tuple[str, str, str]:
@@ -235,10 +238,19 @@ class Call:
 
     @property
     def risk(self) -> Risk:
-        """What the call can do at worst."""
-        return self.granted.risk
+        """What the call can do at worst, as it was admitted and as it is said to be now."""
+        return self.current.risk
 
     @property
     def only_reads(self) -> bool:
         """Tell whether making the call twice changes nothing."""
         return self.kind == "model" or self.risk is Risk.READ_ONLY
+
+
+def narrowed(admitted: GrantedTool, caller: Caller | None) -> GrantedTool:
+    """Return a tool as it may be called by what is granted now."""
+    live = caller.live if caller is not None else None
+    if caller is None or not isinstance(live, CompiledBundle) or live.digest == caller.pinned.digest:
+        return admitted
+    current = live.tools.get((admitted.grant.ref.name, admitted.name))
+    return admitted if current is None else narrowest(admitted, current)
