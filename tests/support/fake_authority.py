@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from copy import deepcopy
 from typing import Any
@@ -31,7 +32,10 @@ def key_of(stored: Mapping[str, Any]) -> Key:
 
 
 class FakeCluster:
-    """Five verbs over a dictionary. `silent` stops its bookmarks, `away` makes it unreachable."""
+    """Five verbs over a dictionary.
+
+    `silent` stops its bookmarks, `away` makes it unreachable; the watch of a kind in `frozen` says nothing at all.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -41,6 +45,7 @@ class FakeCluster:
         self.unreadable: set[str] = set()
         self.secret_reads: list[str] = []
         self.silent = False
+        self.frozen: set[str] = set()
         self.away = False
         self.reviews = 0
         self._watchers: list[tuple[str, asyncio.Queue[tuple[str, Stored]]]] = []
@@ -137,14 +142,17 @@ class FakeCluster:
             for stored in listed:
                 yield "ADDED", stored
             yield "SYNCED", mark
+            held: deque[tuple[str, Stored]] = deque()
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        yield await queue.get()
+                        held.append(await queue.get())
                 except TimeoutError:
                     self._require_there()
-                    if not self.silent:
+                    if not self.silent and not held and kind not in self.frozen:
                         yield "BOOKMARK", self._mark()
+                while held and kind not in self.frozen:
+                    yield held.popleft()
         finally:
             self._watchers.remove(entry)
 
@@ -270,7 +278,8 @@ def admit(cluster: FakeCluster, engines: Engines, run: Stored | None = None) -> 
         schemas=engines.schemas,
     )
     assert isinstance(compiled, CompiledBundle), compiled
-    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    labels = {"kubernetes.io/metadata.name": NAMESPACE}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
     name = f"remit-agent-clerk-{compiled.digest[7:17]}"
     revision = _object("ControllerRevision", name, {})
     revision |= {"apiVersion": "apps/v1", "data": compiled.bundle.document()}
