@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from remit.adapters.logs import speak_of
 from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.evidence import RunFacts
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.core.budget import Limits, limits_of, lowest
 from remit.core.prepare import CompiledBundle, Refusal
 from remit.core.work import work_of
+from remit.gateway.arrivals import Arrivals
 from remit.gateway.authority import Authority, Compiled
 from remit.gateway.call import Call, Caller, Refused, Run
 from remit.gateway.settings import HOLD_SECONDS, WAIT_FOR_WATCH_SECONDS
@@ -53,7 +55,12 @@ class Callers:
         self._identity = identity
         self._check_peer = check_peer
         self._kept: dict[str, Caller] = {}
+        self._arrivals = Arrivals(authority)
         authority.listen(self._forget)
+
+    def close(self) -> None:
+        """Answer the pods that wait for a run: the process is about to end."""
+        self._arrivals.close()
 
     async def authenticate(self, token: str) -> PodIdentity | Refused:
         """Return whose token it is."""
@@ -66,16 +73,18 @@ class Callers:
     async def identify(self, token: str, peer: str) -> Caller | Refused:
         """Return who calls, when the view is fresh and the run is served."""
         identity = await self.authenticate(token)
-        if isinstance(identity, Refused):
-            return identity
+        return identity if isinstance(identity, Refused) else await self._serve(identity, peer)
+
+    async def _serve(self, identity: PodIdentity, peer: str) -> Caller | Refused:
+        """Return the caller that a pod is; its run may have yet to come, or be held back."""
         authority = self._authority
+        if (none_yet := await self._arrivals.wait(identity.pod_uid, WAIT_FOR_WATCH_SECONDS)) is not None:
+            return none_yet
         await self._hold(identity.pod_uid)
         if not authority.is_fresh() and (stale := await self.stale()) is not None:
             return stale
         store = authority.store
         uid = identity.pod_uid
-        if store.run_of_pod(uid) is None:
-            await authority.until(lambda: store.run_of_pod(uid), WAIT_FOR_WATCH_SECONDS)
         if self._check_peer and not self._comes_from(uid, peer):
             await authority.until(lambda: self._knows_addresses(uid), WAIT_FOR_WATCH_SECONDS)
             if not self._comes_from(uid, peer):
@@ -83,6 +92,8 @@ class Callers:
         stored = store.run_of_pod(uid)
         if stored is None or stored["metadata"].get("namespace") != identity.namespace:
             return Refused(CallReason.RUN_NOT_FOUND, "no run is served to this pod", recorded=False)
+        metadata = stored["metadata"]
+        speak_of({"namespace": metadata["namespace"], "run": metadata["name"], "uid": metadata["uid"]})
         caller = self._caller(stored, uid)
         if isinstance(caller, Refused) and caller.reason is CallReason.BUNDLE_MISSING and await self._recall(stored):
             return self._caller(stored, uid)

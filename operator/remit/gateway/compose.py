@@ -169,6 +169,7 @@ async def serve(gateway: Gateway, stopping: asyncio.Event, sockets: Sockets | No
             raise GatewayFailedError(f"a part of the gateway ended: {ended}") from next(iter(done)).exception()
     finally:
         agents.should_exit = control.should_exit = True
+        gate.callers.close()
         await asyncio.wait(parts[3:], timeout=SHUTDOWN_SECONDS + 1)
         for task in [*parts, waiting]:
             task.cancel()

@@ -121,7 +121,7 @@ async def answer(send: Send, given: Answer) -> None:
 def refusal_headers(refused: Refused, budget: str = "") -> dict[str, str]:
     """Return what every refusal carries beside its body, whatever its protocol."""
     headers = {HEADER_REASON: str(refused.reason)}
-    if refused.reason in WAITING_HELPS:
+    if refused.come_again or refused.reason in WAITING_HELPS:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     else:
         headers["x-should-retry"] = "false"

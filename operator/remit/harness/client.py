@@ -20,6 +20,7 @@ from remit.api.reasons import CallReason
 
 RETRY_SECONDS = 120.0
 """How long a gateway that is away is waited for."""
+FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 ANSWER_TIMEOUT_SECONDS = 900.0
 MCP_VERSION = "2026-07-28"
@@ -89,16 +90,21 @@ class GatewayClient:
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Send and return the answer; a lost connection and 503 are tried again, with the same body.
 
-        A run that is suspended waits for as long as that lasts.
+        A run that is suspended waits for as long as that lasts, and a pod that has no run yet until it gets one.
         """
         payload = None if body is None else json.dumps(body).encode()
-        pause, waited = 0.05, 0.0
+        pause, waited = FIRST_PAUSE_SECONDS, 0.0
         while True:
             answer = self._once(method, path, payload, headers or {})
             if answer is not None and answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 return answer
+            if answer is not None and answer.headers.get(REASON_HEADER) == CallReason.RUN_NOT_FOUND:
+                # this pod stands ready, and has no run yet: the gateway holds the question, so ask again at once
+                pause, waited = FIRST_PAUSE_SECONDS, 0.0
+                self._pause(pause)
+                continue
             if answer is not None and is_suspended(answer.status, answer.headers.get(REASON_HEADER)):
-                pause, waited = 0.05, 0.0
+                pause, waited = FIRST_PAUSE_SECONDS, 0.0
             if waited >= self._retry_seconds:
                 raise GatewayAwayError(f"{method} {path}: no answer in {self._retry_seconds:.0f} s")
             asked = float(answer.headers.get("retry-after", "0")) if answer else 0.0

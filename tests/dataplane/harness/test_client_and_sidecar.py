@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from remit.harness import sidecar
-from remit.harness.client import GatewayAwayError, GatewayClient
+from remit.harness.client import FIRST_PAUSE_SECONDS, GatewayAwayError, GatewayClient
 from remit.harness.sidecar import serve
 
-SUSPENDED = "suspended"
+SUSPENDED, NO_RUN_YET = "suspended", "no run yet"
+REASONS = {SUSPENDED: "RunSuspended", NO_RUN_YET: "RunNotFound"}
 
 
 class Recorder(BaseHTTPRequestHandler):
@@ -43,10 +44,9 @@ class Recorder(BaseHTTPRequestHandler):
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
             return
-        if step == SUSPENDED:
-            step = 503
-            self.send_response(step)
-            self.send_header("Remit-Reason", "RunSuspended")
+        if step in REASONS:
+            self.send_response(503)
+            self.send_header("Remit-Reason", REASONS[step])
         else:
             self.send_response(step)
         self.send_header("Content-Length", "2")
@@ -180,3 +180,13 @@ def test_the_sidecar_waits_no_longer_than_its_client_would(token: Path, monkeypa
         status, reason = answer.status, answer.getheader("Remit-Reason")
         connection.close()
     assert (status, reason) == (503, "RunSuspended")
+
+
+def test_a_pod_without_a_run_asks_again_at_once_for_as_long_as_it_takes(token: Path) -> None:
+    pauses: list[float] = []
+    with a_gateway(*[NO_RUN_YET] * 300, 200) as (port, seen):
+        client = GatewayClient(f"http://127.0.0.1:{port}", token, pauses.append, retry=1.0)
+        answer = client.request("POST", "/x")
+        client.close()
+    assert (answer.status, len(seen)) == (200, 301)
+    assert set(pauses) == {FIRST_PAUSE_SECONDS}
