@@ -92,6 +92,12 @@ class NamespaceWorld:
         return tuple(pod for pod in self.store.within(POD.kind, self.name) if _is_ours(pod))
 
 
+def model_grant_of(store: Store, namespace: str, agent: Object | None) -> Object | None:
+    """Return the grant of the model that drives the agent."""
+    name = (agent["spec"].get("model") or {}).get("grant", "") if agent else ""
+    return store.get(Key(GRANT.kind, namespace, name))
+
+
 def run_world(store: Store, key: Key) -> RunWorld | None:
     """Gather what decides about a run; None when it is gone."""
     run = store.get(key)
@@ -99,7 +105,6 @@ def run_world(store: Store, key: Key) -> RunWorld | None:
         return None
     namespace, agent_name = key.namespace, run["spec"].get("agent", "")
     agent = store.get(Key(AGENT.kind, namespace, agent_name))
-    grant_name = (agent["spec"].get("model") or {}).get("grant", "") if agent else ""
     status = run.get("status") or {}
     name = pod_name(key.name, run["spec"].get("attempt", 1), failed_tries(run))
     revision = status.get("revision") or ((agent or {}).get("status") or {}).get("revision") or {}
@@ -117,7 +122,7 @@ def run_world(store: Store, key: Key) -> RunWorld | None:
     return RunWorld(
         run=run,
         agent=agent,
-        model_grant=store.get(Key(GRANT.kind, namespace, grant_name)),
+        model_grant=model_grant_of(store, namespace, agent),
         pod=pod,
         left_pods=tuple(
             own for own in store.having(POD.kind, OF_OWNER, namespace, run["metadata"]["uid"]) if own is not pod

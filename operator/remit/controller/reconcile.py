@@ -11,6 +11,7 @@ from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
 from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, POOL, RUN, WATCHED, concerned, pool_of
 from remit.controller.namespaces import Namespaces
+from remit.controller.places import Places
 from remit.controller.pools import Pools
 from remit.controller.protection import Protection
 from remit.controller.runs import Runs
@@ -47,13 +48,21 @@ class Controller:
         compiler = Compiler(rules, schemas, settings.install_namespace)
         protection = Protection(cluster, clock, settings)
         pools = Pools(self.store, hands, clock, protection=protection)
+        places = Places(self.store, clock, settings.install_namespace, wake=self._wake)
         claims = Claims(cluster, self.store, hands, clock, note=pools.note_claim)
         self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler).reconcile,
             GRANT.kind: declarations.reconcile,
             POLICY.kind: declarations.reconcile,
             RUN.kind: Runs(
-                self.store, hands, clock, settings=settings, metrics=self.metrics, protection=protection, claims=claims
+                self.store,
+                hands,
+                clock,
+                settings=settings,
+                metrics=self.metrics,
+                protection=protection,
+                claims=claims,
+                places=places,
             ).reconcile,
             NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
             POOL: pools.reconcile,
@@ -75,6 +84,11 @@ class Controller:
             self.metrics.reconciles.labels(key.kind, outcome).inc()
             self.metrics.reconcile_seconds.labels(key.kind).observe(self._clock.monotonic() - began)
         return moment
+
+    def _wake(self, key: Key) -> None:
+        """Have a key looked at whose turn may have come; before everything was listed nobody's has."""
+        if self.is_synced:
+            self.work.add(key)
 
     def describe(self, key: Key) -> Mapping[str, str]:
         """Say whom a key names, by UID too: a name may be another object's tomorrow."""

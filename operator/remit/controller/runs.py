@@ -14,6 +14,7 @@ from remit.controller.apply import Hands
 from remit.controller.claims import Claims
 from remit.controller.gather import RunWorld, run_world
 from remit.controller.kinds import POD, is_under_way
+from remit.controller.places import Places
 from remit.controller.protection import Protection
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store, key_of
@@ -36,6 +37,8 @@ from remit.ports import Clock
 
 LOOK_AGAIN_SECONDS = 5.0
 """How often to look whether what no event tells of has changed."""
+IN_LINE_SECONDS = 30.0
+"""How often a run that waits for a place looks by itself."""
 _UNREADABLE: Final = AgentRunSpec(agent="unreadable", purpose="unreadable")
 
 
@@ -46,6 +49,8 @@ class Start:
     started: Started | None = None
     waiting_for: str = ""
     failure: str = ""
+    in_line: bool = False
+    """Whether it waits for a place: who ends wakes it."""
 
 
 class Runs:
@@ -61,10 +66,12 @@ class Runs:
         metrics: Metrics,
         protection: Protection,
         claims: Claims,
+        places: Places,
     ) -> None:
         """Act by these hands."""
         self._protection = protection
         self._claims = claims
+        self._places = places
         self._store = store
         self._hands = hands
         self._clock = clock
@@ -78,8 +85,14 @@ class Runs:
             return None
         if not is_under_way(world.run):
             return await self._clean_up(world)
+        try:
+            return await self._bring_on(world)
+        finally:
+            self._places.give_back(key)
+
+    async def _bring_on(self, world: RunWorld) -> float | None:
         now = self._clock.now()
-        spec, objection = _review(world, now)
+        spec, objection = self._review(world, now)
         facts = facts_of(world.run, spec, world.pod, objection, now=now, bounds=self._bounds)
         finding, start = find(facts), Start()
         if finding.event is RunEvent.READY:
@@ -91,8 +104,19 @@ class Runs:
             return await self._end(run, reason)
         if finding.failure:
             facts = without_pod(facts, finding.failure)
-        look = now + LOOK_AGAIN_SECONDS if start.waiting_for else next_look(facts)
+        pause = IN_LINE_SECONDS if start.in_line else LOOK_AGAIN_SECONDS
+        look = now + pause if start.waiting_for else next_look(facts)
         return min(look, facts.deadline)
+
+    def _review(self, world: RunWorld, now: float) -> tuple[AgentRunSpec, Disallowed | Wait | None]:
+        """Read the spec and ask whether the run may go on; a spec that cannot be read is not allowed."""
+        try:
+            spec = AgentRunSpec.model_validate(world.run["spec"])
+        except ValidationError as error:
+            places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:5])
+            return _UNREADABLE, Disallowed(f"the spec is not valid: {places}")
+        rules = self._places.rules(world.run["metadata"]["namespace"], spec.agent)
+        return spec, review(Subject(world.run, world.agent, world.model_grant, now, rules))
 
     async def _write(self, run: Object, facts: RunFacts, finding: Finding, started: Started | None) -> Object:
         status = status_of(
@@ -110,6 +134,8 @@ class Runs:
         """Make the pod, or adopt it after a crash, but only behind all that protects it."""
         agent = world.agent
         assert agent is not None  # noqa: S101 - the review waits for the agent
+        if line := self._places.take(world.run):
+            return Start(waiting_for=line, in_line=True)
         gate = await self._protection.gate(agent, world.revision, world.seen)
         if gate.sandbox is None:
             return Start(waiting_for=gate.waiting_for)
@@ -168,13 +194,3 @@ def _after(start: Start, facts: RunFacts) -> tuple[RunFacts, Finding]:
     if start.failure:
         return facts, Finding(RunEvent.POD_FAILED, start.failure)
     return facts, Finding(RunEvent.WAITED, start.waiting_for)
-
-
-def _review(world: RunWorld, now: float) -> tuple[AgentRunSpec, Disallowed | Wait | None]:
-    """Read the spec and ask whether the run may go on; a spec that cannot be read is not allowed."""
-    try:
-        spec = AgentRunSpec.model_validate(world.run["spec"])
-    except ValidationError as error:
-        places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:5])
-        return _UNREADABLE, Disallowed(f"the spec is not valid: {places}")
-    return spec, review(Subject(world.run, world.agent, world.model_grant, now))

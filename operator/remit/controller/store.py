@@ -15,6 +15,8 @@ Object = dict[str, Any]
 MAX_REMEMBERED_DELETIONS = 4096
 Index = Callable[[Mapping[str, Any]], Iterable[str]]
 """Says under which words an object of its namespace is to be found."""
+Listener = Callable[["Key", Mapping[str, Any] | None, Mapping[str, Any] | None], None]
+"""Told of every change: which object, before, after."""
 Indexes = Mapping[str, Mapping[str, Index]]
 """By kind and by the index's name."""
 
@@ -66,6 +68,11 @@ class Store:
         self._objects: defaultdict[str, defaultdict[str, dict[str, Object]]] = defaultdict(lambda: defaultdict(dict))
         self._deleted: OrderedDict[str, int] = OrderedDict()
         """Versions at which objects, by UID, were seen to be gone."""
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` at every change from now on."""
+        self._listeners.append(listener)
 
     def put(self, kind: str, thing: Object) -> None:
         """Keep the object, unless something newer is known or it is known to be gone."""
@@ -129,3 +136,5 @@ class Store:
                     del self._found[place]
             for word in words:
                 self._found[key.kind, index, key.namespace, word][key.name] = thing or {}
+        for listener in self._listeners:
+            listener(key, known, thing)

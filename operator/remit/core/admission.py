@@ -13,6 +13,7 @@ from remit.api.agent import Lifecycle
 from remit.api.reasons import ObjectReason
 from remit.core.conditions import find_condition
 from remit.core.moments import epoch_seconds
+from remit.core.queue import RunRule
 
 _TAKEN_BACK = frozenset(
     {ObjectReason.NO_POLICY, ObjectReason.NO_BUDGET, ObjectReason.MODEL_NOT_GRANTED, ObjectReason.REVOKED}
@@ -42,6 +43,8 @@ class Subject:
     agent: Mapping[str, Any] | None
     model_grant: Mapping[str, Any] | None
     now: float
+    rules: tuple[RunRule, ...] = ()
+    """What the policies for its agent say of which runs may start."""
 
     @property
     def agent_name(self) -> str:
@@ -92,6 +95,16 @@ def purpose_is_foreign(subject: Subject) -> Disallowed | None:
     return Disallowed(f"purpose {purpose} is not one of agent {subject.agent_name}: {', '.join(purposes)}")
 
 
+def case_is_missing(subject: Subject) -> Disallowed | None:
+    """Some work is done for a case only; a rule that comes later is for later runs."""
+    if subject.started_at or (subject.run["spec"].get("case") or {}).get("id"):
+        return None
+    for rule in subject.rules:
+        if rule.needs_case:
+            return Disallowed(f"policy {rule.policy} asks for a case: name it in spec.case.id")
+    return None
+
+
 def model_is_taken_back(subject: Subject) -> Disallowed | None:
     """Without its model an agent can do nothing; any other grant only has its calls refused."""
     grant = subject.model_grant
@@ -138,6 +151,7 @@ OBJECTIONS: tuple[Callable[[Subject], Disallowed | None], ...] = (
     agent_is_deleted,
     agent_is_not_active,
     purpose_is_foreign,
+    case_is_missing,
     model_is_taken_back,
     policy_is_taken_back,
 )

@@ -81,6 +81,21 @@ def compile_live(
     return prepare(bundle, rules, schemas)
 
 
+def policies_of(
+    agent: Mapping[str, Any],
+    policies: Iterable[Mapping[str, Any]],
+    *,
+    namespace_labels: Mapping[str, str],
+    install_namespace: str,
+) -> tuple[BundledPolicy, ...]:
+    """Return the policies that are for an agent; none where one cannot be read: the agent is not ready then."""
+    try:
+        sources = _in_reach(_bundled_agent(agent), policies, namespace_labels, install_namespace)
+        return tuple(_bundled_policy(source, install_namespace) for source in sources)
+    except _RefusedError:
+        return ()
+
+
 def load_bundle(document: Mapping[str, Any], *, rules: RuleEngine, schemas: SchemaEngine) -> CompiledBundle | Refusal:
     """Make a pinned bundle's document ready for decisions; it keeps its bytes, whichever version wrote them."""
     try:

@@ -15,6 +15,8 @@ from remit.core.moments import epoch_seconds, timestamp
 from remit.core.pods import pod_facts
 
 Object = Mapping[str, Any]
+BACKOFF_SECONDS = 10.0
+"""Pause before the first new try where a run does not say another."""
 MAX_FAILURE = 1024
 """Length of what a status says of a try that failed."""
 RUN_STATUS_FIELDS = (
@@ -140,6 +142,20 @@ def _tries(status: Object, spec: AgentRunSpec) -> Tries:
         last_at=epoch_seconds(failed[-1]["endedAt"]),
         last_failure=str(failed[-1]["message"]),
     )
+
+
+def given_up(run: Object) -> frozenset[str]:
+    """Return the UIDs of the run's pods that the infrastructure failed."""
+    return frozenset(failed["pod"]["uid"] for failed in (run.get("status") or {}).get("tries") or ())
+
+
+def next_try_at(run: Object) -> float:
+    """Return when the run's next pod is due; 0 for its first."""
+    failed: Sequence[Object] = (run.get("status") or {}).get("tries") or ()
+    if not failed:
+        return 0.0
+    backoff = (run["spec"].get("retry") or {}).get("backoffSeconds", BACKOFF_SECONDS)
+    return Tries(failed=len(failed), backoff=backoff, last_at=epoch_seconds(failed[-1]["endedAt"])).next_at
 
 
 def _stop_seen_at(status: Object, spec: AgentRunSpec, now: float) -> float | None:

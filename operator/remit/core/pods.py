@@ -36,6 +36,11 @@ def pod_facts(pod: Pod) -> PodFacts:
     )
 
 
+def has_ended(pod: Pod) -> bool:
+    """Tell whether nothing runs in the pod any more."""
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
 def _trouble(pod: Pod, status: Mapping[str, Any]) -> str:
     """Say what keeps the pod from starting."""
     scheduled = find_condition(status.get("conditions") or (), "PodScheduled")
