@@ -59,7 +59,7 @@ CONTROLLER: Final = Account(
     everywhere=(
         Need(GROUP, PLURALS, READ, "what to reconcile"),
         Need(GROUP, tuple(f"{plural}/status" for plural in PLURALS), ("patch",), "conditions and reasons"),
-        Need("", ("pods",), (*READ, "create", "delete"), "the pod of a run; a sandbox is replaced, never changed"),
+        Need("", ("pods",), (*READ, "create", "patch", "delete"), "the pod of a run, made or claimed for it"),
         Need("", ("serviceaccounts",), (*READ, *APPLY, "delete"), "the account of an agent, which has no rights"),
         Need("networking.k8s.io", ("networkpolicies",), (*READ, *APPLY, "delete"), "standing deny, way to the gateway"),
         Need("apps", ("controllerrevisions",), (*READ, "create", "delete"), "bundles in force, which never change"),
