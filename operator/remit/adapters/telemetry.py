@@ -37,6 +37,21 @@ class Metrics:
         self.runs_ended = Counter(
             "remit_gateway_runs_ended_total", "Runs that ended at the gateway.", ("reason",), registry=self.registry
         )
+        self.spent = Counter(
+            "remit_gateway_spent_micro_usd_total",
+            "Money that ended runs spent, in millionths of a US dollar.",
+            registry=self.registry,
+        )
+        self.overrun = Counter(
+            "remit_gateway_overrun_micro_usd_total",
+            "The part of it that upstreams charged beyond what was held.",
+            registry=self.registry,
+        )
+        self.fresh = Gauge(
+            "remit_gateway_authority_fresh",
+            "1 while the view of what is granted is young enough for calls, else 0.",
+            registry=self.registry,
+        )
         self.status_pending = Gauge(
             "remit_gateway_status_writes_pending", "Status writes not accepted yet.", registry=self.registry
         )

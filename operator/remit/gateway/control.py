@@ -65,6 +65,7 @@ def metrics(gate: Gate) -> Answer:
     for kind, age in gate.authority.age_seconds().items():
         gate.metrics.watch_age.labels(kind).set(age)
     gate.metrics.in_flight.set(len(gate.flights))
+    gate.metrics.fresh.set(gate.authority.is_fresh())
     return Answer(200, gate.metrics.exposition(), METRICS_TYPE)
 
 

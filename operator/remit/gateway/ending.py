@@ -92,6 +92,8 @@ class Endings:
             self._memory.note_record(record)
             if fresh:
                 self._metrics.runs_ended.labels(record.outcome_reason).inc()
+                self._metrics.spent.inc(record.account.spent.cost_micro_usd)
+                self._metrics.overrun.inc(record.account.overrun.cost_micro_usd)
                 with about(named(record)):
                     log.info("run ended", reason=record.outcome_reason)
                 await self.publish(record)
