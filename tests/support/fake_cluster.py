@@ -93,8 +93,11 @@ class FakeCluster:
             known = self.objects.get(place)
             if known is None:
                 raise ClusterError(f"{place} not found", "NotFound", 404)
-            for field in ("resourceVersion", "uid"):
-                if patch["metadata"].get(field, known["metadata"][field]) != known["metadata"][field]:
+            for precondition in ("resourceVersion", "uid"):
+                if (
+                    patch["metadata"].get(precondition, known["metadata"][precondition])
+                    != known["metadata"][precondition]
+                ):
                     raise ClusterError("the object has been modified", "Conflict", 409)
             return self.stored(place, merge_patched(known, patch))
 

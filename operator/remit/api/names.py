@@ -8,6 +8,8 @@ LABEL_AGENT = "remit.dev/agent"
 LABEL_RUN = "remit.dev/run"
 LABEL_WARM = "remit.dev/warm"
 """On a pod that stands ready for a run of its agent; its value is what the pod was made from. Gone once claimed."""
+WARM_PREFIX = "remit-warm-"
+"""Names of warm pods begin so: who may visit a pod is judged by its name alone."""
 LABEL_QUARANTINE = "remit.dev/quarantine"
 """Takes the way to the gateway from a pod."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -75,7 +77,7 @@ def pod_name(run: str, attempt: int, retry: int = 0) -> str:
 
 def warm_name(agent: str, mark: str, place: int) -> str:
     """Name of a warm pod: the same for the same place in the same pool, so that making it twice makes one."""
-    return f"{agent[:40].rstrip('-')}-warm-{sha256(f'{mark}/{place}'.encode()).hexdigest()[:10]}"
+    return f"{WARM_PREFIX}{agent[:40].rstrip('-')}-{sha256(f'{mark}/{place}'.encode()).hexdigest()[:10]}"
 
 
 def run_label(run: str) -> str:

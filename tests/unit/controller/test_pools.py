@@ -84,7 +84,7 @@ async def test_claims_that_do_not_cease_do_not_keep_a_pool_empty() -> None:
     for number in range(int(LONGEST_DELAY_SECONDS / 0.5) + 1):
         await team.apply(a_run(f"run-{number}"))
         await team.later(0.5)
-    made = [write for write in team.cluster.writes if write.startswith("create Pod teller-warm")]
+    made = [write for write in team.cluster.writes if write.startswith("create Pod remit-warm-teller")]
 
     assert len(made) > 20
 
