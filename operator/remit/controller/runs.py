@@ -28,6 +28,7 @@ from remit.core.course import (
     is_child_of,
     is_killed_at_once,
     status_of,
+    status_once_ended,
 )
 from remit.core.lifecycle import TRANSITIONS, Finding, RunEvent, RunFacts, find, next_look, without_pod
 from remit.core.moments import epoch_seconds
@@ -84,6 +85,8 @@ class Runs:
         if world is None or is_leaving(world.run):
             return None
         if not is_under_way(world.run):
+            if (status := status_once_ended(world.run, now=self._clock.now())) is not None:
+                await self._hands.write_status(world.run, status, RUN_STATUS_FIELDS)
             return await self._clean_up(world)
         try:
             return await self._bring_on(world)

@@ -204,3 +204,17 @@ def status_of(
     if reason in FINAL_RUN_REASONS:
         status["finishedAt"] = before.get("finishedAt", moment)
     return status
+
+
+def status_once_ended(run: Object, *, now: float) -> dict[str, Any] | None:
+    """Return the status of a finished run whose spec was changed since: it stays as it ended. None: nothing to say.
+
+    Without it a generic reader waits for ever for somebody to look at the change.
+    """
+    status = run.get("status") or {}
+    finished = find_condition(status.get("conditions") or (), "Finished") or {}
+    known = {str(reason): reason for reason in FINAL_RUN_REASONS}
+    reason = known.get(str(finished.get("reason")))
+    if reason is None or status.get("observedGeneration") == run["metadata"].get("generation", 0):
+        return None
+    return status_of(run, reason, str(finished.get("message")), now=now, stopping=False)
