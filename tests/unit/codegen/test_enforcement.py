@@ -17,7 +17,7 @@ from remit.api.kinds import KINDS
 from remit.codegen.crd import object_schema
 
 SOURCES = Path(remit.__file__).parent
-ACRONYMS = (("USD", "Usd"), ("URL", "Url"), ("UID", "Uid"), ("MiB", "Mib"), ("KiB", "Kib"))
+ACRONYMS = (("USD", "Usd"), ("URL", "Url"), ("UID", "Uid"), ("CPU", "Cpu"), ("MiB", "Mib"), ("KiB", "Kib"))
 
 ENFORCED: dict[str, str] = {
     "Agent.owner": "gateway.callers:facts_of",
@@ -38,6 +38,7 @@ ENFORCED: dict[str, str] = {
     "Agent.sandbox.memoryMiB": "core.children:_resources",
     "Agent.sandbox.ephemeralStorageMiB": "core.children:_resources",
     "Agent.sandbox.scratchMiB": "core.children:_scratch_volume",
+    "Agent.warm.replicas": "controller.pools:_wanted",
     "ToolGrant.agents.names": "core.compile:_selects",
     "ToolGrant.agents.matchLabels": "core.compile:_selects",
     "ToolGrant.purposes": "core.policy:purpose_is_not_granted",
