@@ -123,6 +123,8 @@ def revocation(scope: Scope, reason: str) -> dict[str, Any]:
 
 def revoke(target: Target, scope: Scope, reason: str, within_seconds: float) -> Acknowledged | None:
     """Write the Policy, and wait for the gateway's word; None when it does not come in time."""
+    if scope.namespace and scope.home != scope.namespace:
+        target.run("get", "namespace", scope.namespace)  # a name with a slip in it would revoke nothing
     began = time.monotonic()
     target.apply([revocation(scope, reason)], FIELD_MANAGER)
     while True:

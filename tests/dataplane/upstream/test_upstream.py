@@ -1,6 +1,7 @@
 """Upstreams over real sockets: what was sent, what was lost, and what is never followed or waited for."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -300,3 +301,37 @@ async def test_a_client_may_be_closed_unused_and_twice() -> None:
     unused = HttpUpstream()
     await unused.close()
     await unused.close()
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_request_that_is_cut_sends_nothing_more() -> None:
+    """Closing alone would write out what waits for a slow reader: all of a request whose authority is gone."""
+    size, received, may_read = 24 << 20, bytearray(), asyncio.Event()
+
+    async def reads_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await may_read.wait()
+            while chunk := await reader.read(1 << 20):
+                received.extend(chunk)
+        writer.close()
+        read.set()
+
+    read = asyncio.Event()
+    listener = await asyncio.start_server(reads_late, "127.0.0.1", 0, limit=1 << 16)
+    port = listener.sockets[0].getsockname()[1]
+    client = HttpUpstream()
+    asking = asyncio.ensure_future(
+        client.send(UpstreamRequest("POST", f"http://127.0.0.1:{port}/", {}, bytes(size), 30))
+    )
+    try:
+        done, _ = await asyncio.wait([asking], timeout=0.3)
+        assert not done
+        asking.cancel()
+        await asyncio.wait([asking])
+        may_read.set()
+        async with asyncio.timeout(20):
+            await read.wait()
+        assert len(received) < size
+    finally:
+        listener.close()
+        await client.close()
