@@ -12,6 +12,7 @@ from remit.codegen.rbac import rbac_manifests
 from remit.codegen.releases import release_files
 from remit.codegen.render import to_yaml
 from remit.codegen.rights import with_rights
+from remit.codegen.run_life import RUN_PAGE, with_run_life
 
 Read = Callable[[str], str]
 RIGHTS = "docs/spec/rights.md"
@@ -26,6 +27,7 @@ def products(read: Read) -> dict[str, str]:
         page = f"docs/spec/{kind.name.lower()}.md"
         made[page] = with_tables(kind, read(page))
     made[AGENT_PAGE] = with_lifecycle(made[AGENT_PAGE])
+    made[RUN_PAGE] = with_run_life(made[RUN_PAGE])
     made[RIGHTS] = with_rights(read(RIGHTS))
     made |= release_files(read)
     made |= chart_files(read)

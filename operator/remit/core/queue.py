@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remit.api.agentrun import AgentRunSpec
 from remit.api.bundle import BundledPolicy
 from remit.api.policy import CaseRule
 from remit.core.compile import policies_of
@@ -52,6 +53,13 @@ def rules_of(
     """Return the rules that an agent's runs are under."""
     found = policies_of(agent, policies, namespace_labels=namespace_labels, install_namespace=install_namespace)
     return tuple(_rule(policy) for policy in found)
+
+
+def lacks_case(run: AgentRunSpec, policies: Iterable[BundledPolicy]) -> str | None:
+    """Return the policy that asks for the case that a run does not name; None where all is well."""
+    if run.case is not None:
+        return None
+    return next((rule.policy for rule in map(_rule, policies) if rule.needs_case), None)
 
 
 def _rule(policy: BundledPolicy) -> RunRule:

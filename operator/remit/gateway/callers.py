@@ -14,6 +14,7 @@ from remit.api.evidence import RunFacts
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.core.budget import Limits, limits_of, lowest
 from remit.core.prepare import CompiledBundle, Refusal
+from remit.core.queue import lacks_case
 from remit.core.work import work_of
 from remit.gateway.arrivals import Arrivals
 from remit.gateway.authority import Authority, Compiled
@@ -239,6 +240,9 @@ def gathered(stored: Stored, pod_uid: str, pinned: Compiled, live: Compiled) -> 
     if (agent.namespace, agent.name) != (run.namespace, run.spec.agent):
         message = f"the bundle that the run is pinned to is that of agent {agent.namespace}/{agent.name}"
         return Refused(CallReason.BUNDLE_MISSING, message, recorded=False)
+    if (policy := lacks_case(run.spec, pinned.bundle.policies)) is not None:
+        message = f"policy {policy} asks for a case, and the run names none"
+        return Refused(CallReason.POLICY_DENIED, message, recorded=False)
     return Caller(
         run=run,
         stored=stored,

@@ -233,3 +233,13 @@ async def test_a_step_of_a_run_that_has_ended_is_refused() -> None:
         await world.post(RESULT, GOOD)
         status, answer, _ = await world.post("/run/v1/step", {"step": 9})
         assert (status, answer["error"]["reason"]) == (403, "RunNotActive")
+
+
+@pytest.mark.parametrize(("case", "status"), [({"id": "D-1"}, 200), (None, 403)])
+async def test_a_policy_that_asks_for_a_case_is_asked_again_at_the_gateway(case: Any, status: int) -> None:
+    policy = a_policy()
+    policy["spec"]["runs"] = {"case": "Required"}
+    async with governed(policy) as (world, _):
+        world.cluster.change("AgentRun", "run-1", case=case)
+        found = await eventually_async(lambda: world.get("/run/v1/input"), lambda seen: seen[0] == status)
+        assert status == 200 or found[1]["error"]["reason"] == "PolicyDenied"

@@ -79,6 +79,8 @@ ENFORCED: dict[str, str] = {
     "Policy.budgets[].wallClockSeconds": "core.budget:limits_of",
     "Policy.budgets[].softPercent": "core.budget:limits_of",
     "Policy.budgets[].handoffPercent": "core.budget:limits_of",
+    "Policy.runs.maxConcurrent": "core.queue:_rule",
+    "Policy.runs.case": "core.queue:_rule",
     "Policy.sandbox.images": "core.compile:_with_unpinned_image",
     "Policy.revoked": "core.compile:_revocation",
     "AgentRun.agent": "controller.gather:run_world",
@@ -96,6 +98,8 @@ ENFORCED: dict[str, str] = {
     "AgentRun.budget.wallClockSeconds": "core.budget:limits_of",
     "AgentRun.deadlineSeconds": "core.course:facts_of",
     "AgentRun.attempt": "core.children:run_pod",
+    "AgentRun.retry.limit": "core.course:_tries",
+    "AgentRun.retry.backoffSeconds": "core.course:_tries",
     "AgentRun.desired": "core.lifecycle:stop_is_due",
     "AgentRun.ttlSecondsAfterFinished": "controller.runs:Runs._clean_up",
 }
