@@ -51,7 +51,7 @@ async def test_a_result_ends_the_run_with_evidence_and_status() -> None:
         assert told["result"] == {"decision": "credit"}
         assert told["usage"] == {"costMicroUSD": 0, "tokens": 0, "toolCalls": 1, "refusedCalls": 0}
         assert told["evidence"]["records"] == 4
-        assert told["evidence"]["logSize"] == 4
+        assert told["evidence"]["logSize"] >= 4
         assert len([each for each in world.cluster.statuses if each["kind"] == "AgentRun"]) == 1
 
 
