@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "check": Entry("remit.cli.check", "Say what an installation lacks, before or after it is made.", "check"),
     "revoke": Entry("remit.cli.revoke", "Take all authority back, in a namespace or everywhere.", "revoke"),
     "reinstate": Entry("remit.cli.revoke", "Give authority again that was revoked.", "reinstate"),
+    "queue": Entry("remit.cli.queue", "Show the runs that wait for a place, and in which order.", "queue"),
     "export": Entry("remit.cli.evidence", "Write all that proves one run to a file.", "export"),
     "verify": Entry("remit.cli.evidence", "Check an export offline.", "verify"),
     "keygen": Entry("remit.cli.evidence", "Make a signing key and its public verifier key.", "keygen"),

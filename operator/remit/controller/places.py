@@ -13,13 +13,12 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from remit.api.agentrun import Desired
 from remit.controller.gather import model_grant_of
 from remit.controller.kinds import AGENT, GRANT, NAMESPACE, OF_OWNER, POD, POLICY, RUN, is_under_way
 from remit.controller.store import Key, Store, key_of
-from remit.core.admission import Subject, agent_is_not_ready, review
-from remit.core.course import given_up, next_try_at
-from remit.core.plan import is_leaving
+from remit.core.admission import Subject, agent_is_not_ready
+from remit.core.course import given_up
+from remit.core.line import could_start
 from remit.core.pods import has_ended
 from remit.core.queue import RunRule, Waiting, is_blocked, limits_in, order_of, rules_of, why_waiting
 from remit.ports import Clock
@@ -149,13 +148,10 @@ class Places:
         return agent is not None and agent_is_not_ready(Subject({"spec": {"agent": name}}, agent, None, now)) is None
 
     def _could_start(self, run: Object, now: float) -> bool:
-        """Tell whether a run waits for nothing but a place."""
-        if is_leaving(run) or run["spec"].get("desired", Desired.RUNNING) != Desired.RUNNING or next_try_at(run) > now:
-            return False
         namespace, agent_name = run["metadata"]["namespace"], run["spec"].get("agent", "")
         agent = self._store.get(Key(AGENT.kind, namespace, agent_name))
         grant, rules = model_grant_of(self._store, namespace, agent), self.rules(namespace, agent_name)
-        return review(Subject(run, agent, grant, now, rules)) is None
+        return could_start(Subject(run, agent, grant, now, rules))
 
     def _wake_next(self, namespace: str) -> None:
         """Have those looked at whose turn has come."""
