@@ -57,37 +57,37 @@ class ClusterContract:
         assert await port.get(*ACCOUNT, home, "nobody") is None
 
     async def test_apply_makes_and_returns_what_is_stored(self, port: Cluster, home: str) -> None:
-        made = await port.apply(an_account(home, "made"), MANAGER)
+        made = await port.apply(an_account(home, "remit-agent-made"), MANAGER)
 
         assert made["metadata"]["uid"]
         assert made["kind"] == "ServiceAccount"
-        assert await port.get(*ACCOUNT, home, "made") == made
+        assert await port.get(*ACCOUNT, home, "remit-agent-made") == made
 
     async def test_applying_the_same_again_changes_nothing(self, port: Cluster, home: str) -> None:
-        first = await port.apply(an_account(home, "same"), MANAGER)
-        second = await port.apply(an_account(home, "same"), MANAGER)
+        first = await port.apply(an_account(home, "remit-agent-same"), MANAGER)
+        second = await port.apply(an_account(home, "remit-agent-same"), MANAGER)
 
         assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
     async def test_what_is_no_longer_applied_goes(self, port: Cluster, home: str) -> None:
-        await port.apply(an_account(home, "less", extra="1"), MANAGER)
-        less = await port.apply(an_account(home, "less"), MANAGER)
+        await port.apply(an_account(home, "remit-agent-less", extra="1"), MANAGER)
+        less = await port.apply(an_account(home, "remit-agent-less"), MANAGER)
 
         assert less["metadata"]["labels"] == {LABEL_MANAGED_BY: "remit"}
 
     async def test_creating_what_exists_returns_what_exists(self, port: Cluster, home: str) -> None:
-        first = await port.create(an_account(home, "twice", a="1"), MANAGER)
-        second = await port.create(an_account(home, "twice", a="2"), MANAGER)
+        first = await port.create(an_account(home, "remit-agent-twice", a="1"), MANAGER)
+        second = await port.create(an_account(home, "remit-agent-twice", a="2"), MANAGER)
 
         assert second["metadata"]["uid"] == first["metadata"]["uid"]
         assert second["metadata"]["labels"]["a"] == "1"
 
     async def test_a_patch_merges_takes_away_and_replaces_lists(self, port: Cluster, home: str) -> None:
-        made = await port.create(an_account(home, "patched", a="1", b="2"), MANAGER)
-        metadata = {"name": "patched", "namespace": home, "labels": {"a": None, "c": "3"}}
+        made = await port.create(an_account(home, "remit-agent-patched", a="1", b="2"), MANAGER)
+        metadata = {"name": "remit-agent-patched", "namespace": home, "labels": {"a": None, "c": "3"}}
         await port.patch(*ACCOUNT, {"metadata": metadata}, MANAGER)
 
-        now = await port.get(*ACCOUNT, home, "patched")
+        now = await port.get(*ACCOUNT, home, "remit-agent-patched")
 
         assert now is not None
         assert now["metadata"]["labels"] == {LABEL_MANAGED_BY: "remit", "b": "2", "c": "3"}
@@ -95,7 +95,7 @@ class ClusterContract:
 
     @pytest.mark.parametrize("field", ["resourceVersion", "uid"])
     async def test_a_patch_for_another_state_is_a_conflict(self, port: Cluster, home: str, field: str) -> None:
-        name = f"raced-{field.lower()}"
+        name = f"remit-agent-raced-{field.lower()}"
         await port.create(an_account(home, name), MANAGER)
         first = {"metadata": {"name": name, "namespace": home, "labels": {"first": "yes"}}}
         await port.patch(*ACCOUNT, first, MANAGER)
@@ -112,22 +112,22 @@ class ClusterContract:
         assert refused.value.code == 404
 
     async def test_only_the_object_of_that_uid_is_deleted(self, port: Cluster, home: str) -> None:
-        made = await port.create(an_account(home, "kept"), MANAGER)
-        await port.delete(*ACCOUNT, home, "kept", "another")
-        assert await port.get(*ACCOUNT, home, "kept") is not None
+        made = await port.create(an_account(home, "remit-agent-kept"), MANAGER)
+        await port.delete(*ACCOUNT, home, "remit-agent-kept", "another")
+        assert await port.get(*ACCOUNT, home, "remit-agent-kept") is not None
 
-        await port.delete(*ACCOUNT, home, "kept", made["metadata"]["uid"])
-        await port.delete(*ACCOUNT, home, "kept", made["metadata"]["uid"])
+        await port.delete(*ACCOUNT, home, "remit-agent-kept", made["metadata"]["uid"])
+        await port.delete(*ACCOUNT, home, "remit-agent-kept", made["metadata"]["uid"])
 
-        assert await port.get(*ACCOUNT, home, "kept") is None
+        assert await port.get(*ACCOUNT, home, "remit-agent-kept") is None
 
     async def test_lists_choose_by_label(self, port: Cluster, home: str) -> None:
-        await port.create(an_account(home, "chosen", pick="yes"), MANAGER)
-        await port.create(an_account(home, "left", pick="no"), MANAGER)
+        await port.create(an_account(home, "remit-agent-chosen", pick="yes"), MANAGER)
+        await port.create(an_account(home, "remit-agent-left", pick="no"), MANAGER)
 
         chosen = await port.list(*ACCOUNT, home, "pick=yes")
 
-        assert [thing["metadata"]["name"] for thing in chosen] == ["chosen"]
+        assert [thing["metadata"]["name"] for thing in chosen] == ["remit-agent-chosen"]
         assert chosen[0]["kind"] == "ServiceAccount"
 
     async def test_two_writers_of_a_status_leave_each_others_fields(self, port: Cluster, seed: Seed, home: str) -> None:
@@ -176,16 +176,16 @@ class ClusterContract:
         assert (refused.value.code, refused.value.reason) == (403, "Forbidden")
 
     async def test_a_watch_lists_says_so_and_goes_on(self, port: Cluster, home: str) -> None:
-        await port.create(an_account(home, "before", seen=home), MANAGER)
+        await port.create(an_account(home, "remit-agent-before", seen=home), MANAGER)
         async with asyncio.timeout(20), aclosing(_stream(port, f"seen={home}")) as events:
             kinds = [await anext(events), await anext(events)]
             assert [change for change, _ in kinds] == ["ADDED", "SYNCED"]
-            made = await port.create(an_account(home, "after", seen=home), MANAGER)
+            made = await port.create(an_account(home, "remit-agent-after", seen=home), MANAGER)
             change, thing = await _next_change(events)
             assert (change, thing["metadata"]["uid"]) == ("ADDED", made["metadata"]["uid"])
-            await port.delete(*ACCOUNT, home, "after", made["metadata"]["uid"])
+            await port.delete(*ACCOUNT, home, "remit-agent-after", made["metadata"]["uid"])
             change, thing = await _next_change(events)
-            assert (change, thing["metadata"]["name"]) == ("DELETED", "after")
+            assert (change, thing["metadata"]["name"]) == ("DELETED", "remit-agent-after")
 
 
 async def _stream(port: Cluster, selector: str) -> AsyncGenerator[tuple[str, Object], None]:

@@ -11,11 +11,23 @@ from typing import Any, Final
 
 from remit.api.names import LABEL_QUARANTINE
 
-_HOSTS: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
+_HOSTS: Final = (
+    *("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"),
+    *("ephemeralContainers", "initContainers", "resourceClaims", "resources"),
+)
 """What takes a pod, or the token of its sidecar, out of its walls."""
+NETWORK_ANNOTATIONS: Final = [
+    "k8s.v1.cni.cncf.io/networks",
+    "v1.multus-cni.io/default-network",
+    "container.apparmor.security.beta.kubernetes.io/",
+]
+"""Beginnings of annotations by which a pod gets a further network, that no NetworkPolicy closes, or loses a profile."""
 LABELS_OF_NODES: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 """Kubernetes gives them to a pod once it has a node: nobody knows their values before."""
-_REACHING_OUT: Final = ("ports", "envFrom", "volumeDevices")
+_DEFAULTED: Final = frozenset(
+    {"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "resources", "restartPolicy"}
+)
+"""Fields of a container that Kubernetes fills in; whatever else was not asked for reaches out."""
 
 Labels = Mapping[str, str]
 
@@ -32,9 +44,24 @@ def is_widened(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
     Any other label could be what someone's NetworkPolicy selects.
     """
     labels = (seen["metadata"].get("labels") or {}).keys() - (wanted["metadata"].get("labels") or {}).keys()
-    if labels - {LABEL_QUARANTINE, *LABELS_OF_NODES} or any(seen["spec"].get(field) for field in _HOSTS):
+    notes = seen["metadata"].get("annotations") or {}
+    if labels - {LABEL_QUARANTINE, *LABELS_OF_NODES} or any(map(_is_of_networks, notes)):
         return True
-    return any(_is_wider(own, found) for own, found in _containers(wanted["spec"], seen["spec"]))
+    own, found = wanted["spec"], seen["spec"]
+    if any(found.get(field) for field in _HOSTS if not own.get(field)):
+        return True
+    inner = ("securityContext", "dnsConfig")
+    if any(_has_more(own.get(field) or {}, found.get(field) or {}) for field in inner if own.get(field)):
+        return True
+    return any(_is_wider(mine, other) for mine, other in _containers(own, found))
+
+
+def _is_of_networks(annotation: str) -> bool:
+    return annotation.startswith(tuple(NETWORK_ANNOTATIONS))
+
+
+def _has_more(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    return any(seen[field] for field in seen.keys() - wanted.keys())
 
 
 def _containers(
@@ -46,10 +73,20 @@ def _containers(
 
 def _is_wider(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
     own, found = wanted.get("securityContext") or {}, seen.get("securityContext") or {}
-    powers, more = found.get("capabilities") or {}, found.keys() - own.keys()
-    return bool(more or powers.keys() - (own.get("capabilities") or {}).keys()) or any(
-        seen.get(field) for field in _REACHING_OUT
+    powers = found.get("capabilities") or {}
+    if found.keys() - own.keys() or powers.keys() - (own.get("capabilities") or {}).keys():
+        return True
+    limits, more = _limits(wanted), _limits(seen)
+    mounts = zip(wanted.get("volumeMounts") or (), seen.get("volumeMounts") or (), strict=False)
+    return (
+        bool(more.keys() - limits.keys())
+        or any(seen[field] for field in seen.keys() - wanted.keys() - _DEFAULTED)
+        or any(_has_more(one, other) for one, other in mounts)
     )
+
+
+def _limits(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (container.get("resources") or {}).get("limits") or {}
 
 
 def _opens(spec: Mapping[str, Any], labels: Labels) -> bool:

@@ -97,14 +97,12 @@ def test_the_controller_writes_status_with_the_rights_it_is_given(kube: Kube, na
     assert answer.code == 200, answer.message
 
 
-@pytest.mark.parametrize(
-    ("plural", "code"), [("agentruns", 200), ("toolgrants", 200), ("policies", 200), ("agents", 403)]
-)
-def test_the_gateway_writes_status_but_not_of_agents(kube: Kube, namespace: str, plural: str, code: int) -> None:
+@pytest.mark.parametrize("plural", SPECS)
+def test_the_gateway_writes_its_part_of_status(kube: Kube, namespace: str, plural: str) -> None:
     kube.create(f"{APIS}/{namespace}/{plural}", manifest(plural, "enforced"))
     change = {"status": {"observedGeneration": 1}}
     answer = kube.acting_as(GATEWAY).patch(f"{APIS}/{namespace}/{plural}/enforced/status", change)
-    assert answer.code == code, answer.message
+    assert answer.code == 200, answer.message
 
 
 @pytest.mark.parametrize("account", [CONTROLLER, GATEWAY])

@@ -1,10 +1,13 @@
 """What closes a sandbox stays in the controller's hands, whoever else has rights in the namespace."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.support.kube import Answer, Kube
+from tests.support.objects import an_agent
 from tests.support.polling import eventually
+from tests.support.sandboxes import make, place, release
 
 ADMIN = "system:masters"
 CONTROLLER = "system:serviceaccount:remit-system:remit-controller"
@@ -14,10 +17,11 @@ CLEANERS = (
     "system:serviceaccount:kube-system:generic-garbage-collector",
 )
 PEOPLE = ("alice", GATEWAY, "system:serviceaccount:kube-system:replicaset-controller")
-LABELS = {"remit.dev/sandbox": "harness", "remit.dev/agent": "resolver", "remit.dev/run": "dispute-4711"}
+LABELS = {"remit.dev/sandbox": "container", "remit.dev/agent": "resolver", "remit.dev/run": "dispute-4711"}
 CLOSED = "this NetworkPolicy closes sandboxes: only Remit's controller may change it"
 STANDING = "remit-sandbox-deny"
 OF_AGENT = "remit-agent-resolver"
+RUNS = "/apis/remit.dev/v1alpha1/namespaces/{}/agentruns"
 
 
 def pods(namespace: str, name: str = "") -> str:
@@ -33,13 +37,7 @@ def policies(namespace: str, name: str = "") -> str:
 def pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
     """Return a pod that no node will run."""
     containers = [{"name": "agent", "image": "remit.dev/none:1", "imagePullPolicy": "Never"}]
-    sidecars = [{"name": "sidecar", "image": "remit.dev/none:1", "restartPolicy": "Always"}]
-    spec = {
-        "containers": containers,
-        "initContainers": sidecars,
-        "schedulerName": "nobody",
-        "automountServiceAccountToken": False,
-    }
+    spec = {"containers": containers, "schedulerName": "nobody", "automountServiceAccountToken": False}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
@@ -53,17 +51,30 @@ def network_policy(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def sandbox(kube: Kube, namespace: str) -> str:
-    """A namespace where the controller made a sandbox with all that closes it."""
-    controller = kube.acting_as(CONTROLLER)
-    made = [
-        controller.create(policies(namespace), network_policy(STANDING)),
-        controller.create(policies(namespace), network_policy(OF_AGENT)),
-        controller.create(pods(namespace), pod("sandbox", LABELS)),
-        kube.create(pods(namespace), pod("plain", {"app": "web"})),
-    ]
-    assert [answer.message for answer in made] == [""] * 4
-    return namespace
+def sandbox(kube: Kube, namespace: str) -> Iterator[str]:
+    """A namespace where the controller made a sandbox with all that closes it, for the run `visited`."""
+    run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "visited"}}
+    made = kube.create(RUNS.format(namespace), {**run, "spec": {"agent": "resolver", "purpose": "card-dispute"}})
+    assert made.code == 201, made.message
+    for what in ("deny", "policy", "account"):
+        place(kube, make(what, namespace, "resolver"))
+    for name, what, owner in (("sandbox", "container", made.body), ("warm", "warm", an_agent_of(kube, namespace))):
+        whole = make(what, namespace, "resolver")
+        whole["metadata"]["name"] = name
+        place(kube, {**whole, "spec": {**whole["spec"], "schedulerName": "nobody"}}, owner=owner)
+    plain = kube.create(pods(namespace), pod("plain", {"app": "web"}))
+    assert plain.code == 201, plain.message
+    yield namespace
+    release(kube, namespace)
+
+
+def an_agent_of(kube: Kube, namespace: str) -> dict[str, Any]:
+    """Make the agent, which owns the pods that stand ready."""
+    agent = an_agent("resolver")
+    agent["metadata"]["namespace"] = namespace
+    made = kube.create(f"/apis/remit.dev/v1alpha1/namespaces/{namespace}/agents", agent)
+    assert made.code == 201, made.message
+    return made.body
 
 
 def refused(answer: Answer, words: str) -> bool:
@@ -87,7 +98,7 @@ def test_no_pod_becomes_a_sandbox_later(kube: Kube, sandbox: str, user: str) -> 
     "labels",
     [
         {"remit.dev/sandbox": None},
-        {"remit.dev/sandbox": "container"},
+        {"remit.dev/sandbox": "harness"},
         {"remit.dev/agent": "other"},
         {"remit.dev/run": None},
         {"app": "web"},
@@ -114,13 +125,16 @@ def test_anyone_with_rights_may_quarantine_and_only_the_controller_lets_go(kube:
 
 @pytest.mark.parametrize("field", ["containers", "initContainers"])
 def test_nobody_puts_another_image_into_a_sandbox(kube: Kube, sandbox: str, field: str) -> None:
-    change = {"spec": {field: [{"name": "agent" if field == "containers" else "sidecar", "image": "remit.dev/evil:1"}]}}
+    change = {
+        "spec": {field: [{"name": "agent" if field == "containers" else "remit-sidecar", "image": "remit.dev/evil:1"}]}
+    }
     path = pods(sandbox, "sandbox")
     alice, controller = kube.acting_as("alice", ADMIN), kube.acting_as(CONTROLLER, ADMIN)
     kind = "application/strategic-merge-patch+json"
     answer = alice.send("PATCH", path, change, kind=kind)
-    assert refused(answer, "images of a sandbox are its controller's")
-    assert controller.send("PATCH", f"{path}?dryRun=All", change, kind=kind).code == 200
+    words = "images of a sandbox stay as they were made"
+    assert refused(answer, words)
+    assert refused(controller.send("PATCH", f"{path}?dryRun=All", change, kind=kind), words)
 
 
 def test_a_sandbox_keeps_its_owner(kube: Kube, sandbox: str) -> None:
@@ -133,6 +147,51 @@ def test_a_sandbox_keeps_its_owner(kube: Kube, sandbox: str) -> None:
     assert cleaner.send("PATCH", path, change, kind=kind).code == 200
 
 
+def claim(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the patch by which a run takes a pod that stood ready."""
+    owner = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "name": "visited", "controller": True}
+    labels = {"remit.dev/warm": None, "remit.dev/run": "visited"}
+    return {"metadata": {"labels": labels, "ownerReferences": [{**owner, "uid": run["metadata"]["uid"]}]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": {"remit.dev/warm": None}}, "labels of a sandbox stay as they were made"),
+        ({"labels": {"remit.dev/run": "visited"}}, "labels of a sandbox stay as they were made"),
+        ({"labels": {"remit.dev/agent": "other"}}, "labels of a sandbox stay as they were made"),
+        ({"ownerReferences": []}, "the owner of a sandbox is its run"),
+    ],
+    ids=["no-longer-warm", "warm-and-of-a-run", "of-another-agent", "of-nobody"],
+)
+def test_the_controller_changes_no_pod_that_stands_ready_but_for_a_run(
+    kube: Kube, sandbox: str, change: dict[str, Any], words: str
+) -> None:
+    path = f"{pods(sandbox, 'warm')}?dryRun=All"
+    kind = "application/merge-patch+json"
+    assert refused(kube.acting_as(CONTROLLER, ADMIN).send("PATCH", path, {"metadata": change}, kind=kind), words)
+
+
+def test_a_run_takes_a_pod_that_stood_ready_by_the_controllers_hand_only(kube: Kube, sandbox: str) -> None:
+    path, kind = f"{pods(sandbox, 'warm')}?dryRun=All", "application/merge-patch+json"
+    patch = claim(kube.get(f"{RUNS.format(sandbox)}/visited").body)
+    by_controller = kube.acting_as(CONTROLLER, ADMIN).send("PATCH", path, patch, kind=kind)
+    by_alice = kube.acting_as("alice", ADMIN).send("PATCH", path, patch, kind=kind)
+    assert (by_controller.message, refused(by_alice, "labels of a sandbox are its controller's")) == ("", True)
+
+
+def test_a_sandbox_gets_no_further_network_later(kube: Kube, sandbox: str) -> None:
+    change = {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "open"}}}
+    answer = kube.acting_as("alice", ADMIN).patch(pods(sandbox, "sandbox"), change)
+    assert refused(answer, "annotations that give a pod another network")
+
+
+def test_a_sandbox_keeps_its_limits(kube: Kube, sandbox: str) -> None:
+    more = {"spec": {"containers": [{"name": "agent", "resources": {"limits": {"cpu": "8"}}}]}}
+    path, kind = f"{pods(sandbox, 'sandbox')}/resize", "application/strategic-merge-patch+json"
+    assert refused(kube.acting_as("alice", ADMIN).send("PATCH", path, more, kind=kind), "limits stay as they were made")
+
+
 def test_a_sandbox_may_be_described_by_others(kube: Kube, sandbox: str) -> None:
     answer = kube.acting_as("alice", ADMIN).patch(pods(sandbox, "sandbox"), {"metadata": {"annotations": {"a": "b"}}})
     assert answer.code == 200, answer.message
@@ -141,15 +200,13 @@ def test_a_sandbox_may_be_described_by_others(kube: Kube, sandbox: str) -> None:
 @pytest.fixture(scope="module")
 def run_of_sandbox(kube: Kube, sandbox: str) -> str:
     """The run whose pod the sandbox is; returns its path."""
-    runs = f"/apis/remit.dev/v1alpha1/namespaces/{sandbox}/agentruns"
     run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "visited"}}
-    made = kube.create(runs, {**run, "spec": {"agent": "resolver", "purpose": "card-dispute"}})
-    assert made.code == 201, made.message
+    path = f"{RUNS.format(sandbox)}/visited"
     status = {**run, "status": {"pod": {"name": "sandbox", "uid": "1"}}}
-    path = f"{runs}/visited/status?fieldManager=test"
-    told = kube.acting_as(CONTROLLER, ADMIN).send("PATCH", path, status, kind="application/apply-patch+yaml")
+    whole = f"{path}/status?fieldManager=test"
+    told = kube.acting_as(CONTROLLER, ADMIN).send("PATCH", whole, status, kind="application/apply-patch+yaml")
     assert told.code == 200, told.message
-    return f"{runs}/visited"
+    return path
 
 
 @pytest.mark.parametrize("visit", ["exec?command=sh", "attach", "portforward?ports=8765", "proxy/"])
@@ -162,6 +219,16 @@ def test_nobody_goes_into_a_sandbox(kube: Kube, sandbox: str, run_of_sandbox: st
         why="the visit is refused",
     )
     assert words not in alice.send("POST", f"{pods(sandbox, 'plain')}/{visit}", {}).message
+
+
+@pytest.mark.parametrize("name", ["remit-warm-teller-0123456789", "visited-1", "visited-1-r2"])
+def test_nobody_goes_into_a_pod_that_stands_ready_or_is_being_made(kube: Kube, sandbox: str, name: str) -> None:
+    alice = kube.acting_as("alice", ADMIN)
+    eventually(
+        lambda: alice.send("POST", f"{pods(sandbox, name)}/exec?command=sh", {}),
+        lambda answer: refused(answer, "in a run's name") or refused(answer, "in its run's name"),
+        why="the visit is refused",
+    )
 
 
 def test_nobody_adds_a_container_to_a_sandbox(kube: Kube, sandbox: str) -> None:
@@ -209,9 +276,8 @@ def test_other_policies_are_their_owners(kube: Kube, sandbox: str) -> None:
 
 @pytest.mark.parametrize("user", [CONTROLLER, *CLEANERS])
 def test_the_controller_and_kubernetes_own_cleaners_delete(kube: Kube, namespace: str, user: str) -> None:
-    name = f"remit-agent-{user.rpartition(':')[2]}"
-    made = kube.acting_as(CONTROLLER).create(policies(namespace), network_policy(name))
-    assert (made.code, kube.acting_as(user).delete(policies(namespace, name)).code) == (201, 200)
+    made = place(kube, make("policy", namespace, user.rpartition(":")[2]))
+    assert kube.acting_as(user, ADMIN).delete(policies(namespace, made["metadata"]["name"])).code == 200
 
 
 DNS: dict[str, Any] = {"ports": [{"protocol": "UDP", "port": 53}]}
@@ -272,8 +338,10 @@ def token(audience: str) -> dict[str, Any]:
 
 def test_only_a_node_gets_a_token_that_speaks_for_an_agent(kube: Kube, namespace: str) -> None:
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    kube.acting_as(CONTROLLER).create(accounts, {"metadata": {"name": OF_AGENT}})
-    asked = kube.acting_as("alice", ADMIN).send("POST", f"{accounts}/{OF_AGENT}/token", token("remit-gateway"))
+    place(kube, make("account", namespace, "asked-for"))
+    asked = kube.acting_as("alice", ADMIN).send(
+        "POST", f"{accounts}/remit-agent-asked-for/token", token("remit-gateway")
+    )
     assert refused(asked, "tokens of audience remit-gateway are for the pods of runs: only their node may ask for one")
 
 

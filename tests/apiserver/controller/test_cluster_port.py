@@ -41,11 +41,12 @@ class TestKubernetesCluster(ClusterContract):
         async for change, thing in port.watch("v1", "ServiceAccount", f"renewed={home}"):
             if change == "BOOKMARK":
                 marks += 1
-                metadata = {"name": "late", "namespace": home, "labels": {"renewed": home}}
+                metadata = {"name": "remit-agent-late", "namespace": home, "labels": {"renewed": home}}
                 if marks == 3:
-                    await port.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, "m")
+                    account = {"metadata": metadata, "automountServiceAccountToken": False}
+                    await port.create({"apiVersion": "v1", "kind": "ServiceAccount", **account}, "m")
             if change == "ADDED":
-                assert thing["metadata"]["name"] == "late"
+                assert thing["metadata"]["name"] == "remit-agent-late"
                 break
 
         assert marks >= 3
