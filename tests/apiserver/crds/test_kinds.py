@@ -8,6 +8,7 @@ from tests.support.kube import Kube
 from remit.api.kinds import AGENT, AGENT_RUN, KINDS, POLICY, TOOL_GRANT, Kind
 from remit.api.reasons import ObjectReason, RunReason
 from remit.cluster import Cluster
+from remit.core.conditions import run_conditions
 
 APIS = "/apis/remit.dev/v1alpha1/namespaces"
 CONTROLLER = "system:serviceaccount:remit-system:remit-controller"
@@ -36,8 +37,14 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 NAMES = {AGENT_RUN.name: "dispute-4711"}
 """As in example 01; every other object is the agent's namesake."""
+LONG_NAMES = {
+    AGENT.name: "card-dispute-resolver-eu",
+    TOOL_GRANT.name: "core-banking-eu",
+    POLICY.name: "card-disputes-four-eyes",
+    AGENT_RUN.name: "dispute-4711-attempt-2",
+}
 LONGEST_REASONS = {
-    AGENT.name: ObjectReason.MODEL_NOT_GRANTED,
+    AGENT.name: ObjectReason.NETWORK_POLICY_NOT_ENFORCED,
     TOOL_GRANT.name: ObjectReason.SECRET_NOT_READABLE,
     POLICY.name: ObjectReason.NAMESPACE_SELECTOR_NOT_ALLOWED,
     AGENT_RUN.name: RunReason.DEADLINE_EXCEEDED,
@@ -87,10 +94,32 @@ def test_columns_fit_a_terminal(kube: Kube, cluster: Cluster, stored: str, kind:
     status: dict[str, Any] = {"conditions": [ready, {**ready, "type": "Succeeded"}]}
     if kind is AGENT_RUN:
         status |= {"reason": ready["reason"], "usage": {"costMicroUSD": 1234567}}
-    path = f"{APIS}/{stored}/{kind.plural}/{name_of(kind)}/status"
+    name = LONG_NAMES[kind.name]
+    kube.create(f"{APIS}/{stored}/{kind.plural}", manifest(kind, name))
+    path = f"{APIS}/{stored}/{kind.plural}/{name}/status"
     assert kube.acting_as(CONTROLLER).patch(path, {"status": status}).code == 200
     lines = cluster.kubectl("get", kind.short, "-n", stored).rstrip("\n").splitlines()
     assert [line for line in lines if len(line.rstrip()) > TABLE_COLUMNS] == []
+    assert str(ready["reason"]) in "\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_wide_columns_say_why_last_and_titles_are_one_word(cluster: Cluster, stored: str, kind: Kind) -> None:
+    titles = cluster.kubectl("get", kind.short, "-n", stored, "-o", "wide").splitlines()[0].split()
+    assert titles[1:] == [column.title for column in sorted(kind.columns, key=lambda column: column.wide)]
+    assert titles[-1] == "MESSAGE"
+
+
+def test_a_run_can_be_waited_for_whatever_comes_of_it(kube: Kube, cluster: Cluster, namespace: str) -> None:
+    for reason in (RunReason.SUCCEEDED, RunReason.FAILED):
+        name = f"awaited-{reason.lower()}"
+        assert kube.create(f"{APIS}/{namespace}/agentruns", manifest(AGENT_RUN, name)).code == 201
+        conditions = run_conditions(reason, "m", generation=1, now="2026-11-21T00:00:00Z", stopping=False)
+        status = {"conditions": conditions, "observedGeneration": 1, "reason": str(reason)}
+        path = f"{APIS}/{namespace}/agentruns/{name}/status"
+        assert kube.acting_as(CONTROLLER).patch(path, {"status": status}).code == 200
+        wait = ("wait", "--for=condition=Finished", "--timeout=5s", f"agrun/{name}", "-n", namespace)
+        assert "condition met" in cluster.kubectl(*wait)
 
 
 @pytest.mark.parametrize(
