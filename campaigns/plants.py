@@ -3,7 +3,10 @@
 They replace functions of our code in that process only; the product has no switch for any of them.
 """
 
+import importlib
+import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 PLANTS: dict[str, Callable[[], None]] = {}
 
@@ -27,3 +30,110 @@ def put(name: str) -> None:
 def among(*names: str) -> Mapping[str, Callable[[], None]]:
     """Return the plants of these names, which must exist."""
     return {name: PLANTS[name] for name in names}
+
+
+def module(name: str) -> Any:
+    """Return a module of the controller, as a thing whose parts are replaced."""
+    return importlib.import_module(f"remit.{name}")
+
+
+@plant("pod-named-by-process")
+def _pod_named_by_process() -> None:
+    plain = module("api.names").pod_name
+    start = int(os.environ.get("CAMPAIGN_START", "1"))
+
+    def by_process(run: str, *rest: Any) -> str:
+        return str(plain(run, *rest)) + (f"-{start}" if start > 1 else "")
+
+    for name in ("api.names", "controller.gather", "core.children", "controller.runs", "core.course"):
+        if hasattr(module(name), "pod_name"):
+            module(name).pod_name = by_process
+
+
+@plant("conflict-forgotten")
+def _conflict_forgotten() -> None:
+    work = module("controller.work")
+    plain = work.Work._attempt
+
+    async def attempt(self: Any, key: Any) -> None:
+        reconcile = self._reconcile
+
+        async def forgetful(key: Any) -> Any:
+            try:
+                return await reconcile(key)
+            except work.OutdatedError:
+                return None
+
+        self._reconcile = forgetful
+        try:
+            await plain(self, key)
+        finally:
+            self._reconcile = reconcile
+
+    work.Work._attempt = attempt
+
+
+@plant("errors-not-retried")
+def _errors_not_retried() -> None:
+    module("controller.work").Work._back_off = lambda *_: None
+
+
+@plant("nothing-listed-again")
+def _nothing_listed_again() -> None:
+    module("controller.reconcile").Controller.take = lambda *_: None
+
+
+@plant("protection-late")
+def _protection_late() -> None:
+    """The standing policy is made after the pods that it is to close."""
+    agents, namespaces, plan = (
+        module(f"{name}") for name in ("controller.agents", "controller.namespaces", "core.plan")
+    )
+    children = agents.Agents._children
+
+    def without_deny(self: Any, *rest: Any) -> Any:
+        return [child for child in children(self, *rest) if child["metadata"]["name"] != "remit-sandbox-deny"]
+
+    async def later(self: Any, world: Any) -> None:
+        if world.pods and not plan.is_in_place(namespaces.standing_deny(world.name), world.deny):
+            await self._restore(world)
+
+    agents.Agents._children = without_deny
+    namespaces.Namespaces._put_in_place = later
+    module("controller.protection").missing = lambda *_: ()
+    module("controller.runs").plan = lambda wanted, seen: plan.plan(wanted[-1:], seen)
+
+
+@plant("stale-list-believed")
+def _stale_list_believed() -> None:
+    store = module("controller.store")
+
+    def replace(self: Any, kind: str, things: Any, _: int) -> Any:
+        listed = {store.key_of(kind, thing): thing for thing in things}
+        gone = [known for known in self.all(kind) if store.key_of(kind, known) not in listed]
+        for known in gone:
+            self._objects[kind][known["metadata"].get("namespace", "")].pop(known["metadata"]["name"], None)
+        for thing in listed.values():
+            self.put(kind, thing)
+        return gone + list(listed.values())
+
+    store.Store.replace = replace
+
+
+@plant("writes-what-stands")
+def _writes_what_stands() -> None:
+    for name in ("controller.apply", "controller.agents"):
+        module(name).is_written = lambda *_: False
+
+
+@plant("raises-on-eviction")
+def _raises_on_eviction() -> None:
+    course, pods = module("core.course"), module("core.pods")
+    plain = pods.pod_facts
+
+    def raising(pod: Any) -> Any:
+        if (pod.get("status") or {}).get("reason") == "Evicted":
+            raise KeyError("containerStatuses")
+        return plain(pod)
+
+    course.pod_facts = raising

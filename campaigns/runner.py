@@ -9,9 +9,11 @@ import asyncio
 import importlib
 import pkgutil
 import random
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import campaigns
@@ -23,8 +25,21 @@ class Arguments:
 
     seed: int
     short: bool = False
+    prove: bool = False
+    """Whether only the campaign itself is tried, on planted bugs."""
     jobs: int = 4
     """How many worlds a campaign may keep going at the same time."""
+
+
+BUILD = Path(__file__).resolve().parent.parent / "build" / "campaigns"
+
+
+def logs(name: str) -> Path:
+    """Return an empty folder for the logs of a campaign's processes; they are kept until its next run."""
+    folder = BUILD / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 Main = Callable[[Arguments], Coroutine[Any, Any, int]]
@@ -60,12 +75,13 @@ def parse(given: Sequence[str], known: Sequence[str]) -> tuple[Arguments, list[s
     """Read the command line; returns what campaigns are told, and which of them are wanted."""
     parser = argparse.ArgumentParser(prog="make campaign ARGS=...", description=campaigns.__doc__)
     parser.add_argument("--short", action="store_true", help="the form that `make test` runs")
+    parser.add_argument("--prove", action="store_true", help="only the planted bugs: does the campaign catch them?")
     parser.add_argument("--seed", type=int, help="repeat what an earlier run did")
     parser.add_argument("--jobs", type=int, default=4, help="worlds at the same time (default 4)")
     parser.add_argument("--only", action="append", choices=known, metavar="NAME", help=f"one of {', '.join(known)}")
     read = parser.parse_args(given)
     seed = read.seed if read.seed is not None else random.SystemRandom().randrange(2**31)
-    return Arguments(seed, read.short, max(1, read.jobs)), read.only or list(known)
+    return Arguments(seed, read.short, read.prove, max(1, read.jobs)), read.only or list(known)
 
 
 def run(wanted: Mapping[str, Main], arguments: Arguments) -> list[Outcome]:

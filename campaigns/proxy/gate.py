@@ -14,7 +14,7 @@ from campaigns.proxy.requests import target_of
 
 FROZEN_SECONDS = 2.0
 HIDDEN_SECONDS = 0.6
-PAST_SECONDS = 2.0
+PAST_SECONDS = 3.0
 GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
 GONE_FRAME = json.dumps({"type": "ERROR", "object": {**GONE, "message": "too old resource version"}}).encode() + b"\n"
 
@@ -41,7 +41,8 @@ class Gate:
     versions: list[int] = field(default_factory=list)
     """The resource version after each write."""
     writes: int = 0
-    reads: int = 0
+    listed: int = 0
+    """How many collections the program has listed since it was last started."""
     is_done: bool = False
     """Whether the plan's write came."""
     fired: asyncio.Event = field(default_factory=asyncio.Event)

@@ -72,8 +72,9 @@ class Proxy:
                 return await self._watch(request, gate)
             name = signature(request.method, request.path, body)
             if not name:
-                gate.reads += 1
-                return await self._forward(request, gate, body)
+                answer = await self._forward(request, gate, body)
+                gate.listed += is_list(request)
+                return answer
             return await self._write(request, gate, body, gate.number(name))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             return abort(request)

@@ -61,7 +61,8 @@ class Program:
 
     def start(self) -> None:
         """Start it."""
-        arguments = (self.name, self.environment, str(self.log), self.plant)
+        environment = {**self.environment, "CAMPAIGN_START": str(self.starts + 1)}
+        arguments = (self.name, environment, str(self.log), self.plant)
         self.process = self.context.Process(target=enter, args=arguments, daemon=True)
         self.process.start()
         self.starts += 1

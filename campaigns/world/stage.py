@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class World:
     namespace: str
     gate: Gate
     programs: list[Program]
+    patience: float = CONVERGES_WITHIN
+    """How long to wait for what has to come."""
 
     async def create(self, *things: Object) -> None:
         """Create objects as a user, in the namespace."""
@@ -74,10 +77,19 @@ class World:
         """Return the reason of an object's leading condition."""
         return self.stage.observer.reason(kind, self.namespace, name)
 
-    async def until(self, look: Callable[[], Any], why: str, seconds: float = CONVERGES_WITHIN) -> None:
+    async def until(self, look: Callable[[], Any], why: str, seconds: float = 0.0) -> None:
         """Wait until it is so."""
+        seconds = seconds or self.patience
         if not await self.stage.observer.until(look, seconds):
             raise NotInTimeError(f"not within {seconds:g} s: {why}")
+
+    async def poll(self, look: Callable[[], Any], why: str, seconds: float = 0.0) -> None:
+        """Wait until it is so, of something that no event tells."""
+        deadline = time.monotonic() + (seconds or self.patience)
+        while not look():
+            if time.monotonic() > deadline:
+                raise NotInTimeError(f"not in time: {why}")
+            await asyncio.sleep(0.05)
 
     async def stands(self, kind: str, name: str, *reasons: str) -> None:
         """Wait until an object's leading condition has one of these reasons."""
@@ -140,7 +152,7 @@ class Stage:
         body = {"metadata": {"name": namespace}}
         await self.direct.must("POST", "/api/v1/namespaces", body)
         programs: list[Program] = []
-        gate = Gate(namespace, lambda: replace(programs), plan)
+        gate = Gate(namespace, lambda: replace(programs, gate), plan)
         async with self.proxy.open(gate) as url:
             log = self.folder / f"{namespace}.log"
             programs.append(self.program("controller", url, log, plant=plant, **settings))
@@ -158,9 +170,10 @@ class Stage:
         self.observer.forget(namespace)
 
 
-def replace(programs: list[Program]) -> None:
+def replace(programs: list[Program], gate: Gate) -> None:
     """Kill the program and start it anew, as its Deployment would."""
     programs[0].kill()
+    gate.listed = 0
     programs[0].start()
 
 
