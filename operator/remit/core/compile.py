@@ -5,7 +5,6 @@ The controller compiles to pin, the gateway compiles what is live: both by this 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,16 +13,16 @@ from pydantic import ValidationError
 from remit.api.agent import AgentSpec
 from remit.api.bundle import Bundle, BundledAgent, BundledGrant, BundledPolicy, ObjectReference
 from remit.api.meta import AgentSelector, ApiModel
-from remit.api.policy import BudgetScope, ImageReferences, PolicySpec
+from remit.api.policy import BudgetScope, PolicySpec
 from remit.api.reasons import ObjectReason
 from remit.api.toolgrant import ToolGrantSpec
 from remit.core.digest import canonical
 from remit.core.engines import RuleEngine, SchemaEngine
+from remit.core.floors import with_foreign_runtime_class, with_too_much_room, with_unpinned_image
 from remit.core.prepare import CompiledBundle, Refusal, prepare
 
 Spec = TypeVar("Spec", bound=ApiModel)
 _MAX_FAULTS = 5
-_PINNED_IMAGE = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 def compile_bundle(
@@ -49,7 +48,9 @@ def compile_bundle(
         rules=rules,
         schemas=schemas,
     )
-    return compiled if isinstance(compiled, Refusal) else compiled.bundle
+    if isinstance(compiled, Refusal):
+        return compiled
+    return with_too_much_room(compiled.bundle) or compiled.bundle
 
 
 def compile_live(
@@ -75,7 +76,13 @@ def compile_live(
         )
     except _RefusedError as refused:
         return refused.refusal
-    for objection in (_without_policy, _without_budget, _without_model, _with_unpinned_image):
+    for objection in (
+        _without_policy,
+        _without_budget,
+        _without_model,
+        with_unpinned_image,
+        with_foreign_runtime_class,
+    ):
         if (refusal := objection(bundle)) is not None:
             return refusal
     return prepare(bundle, rules, schemas)
@@ -308,19 +315,4 @@ def _without_model(bundle: Bundle) -> Refusal | None:
         bundle,
         ObjectReason.MODEL_NOT_GRANTED,
         f"no ToolGrant {choice.grant} with a model upstream is for this agent",
-    )
-
-
-def _with_unpinned_image(bundle: Bundle) -> Refusal | None:
-    container = bundle.agent.spec.runtime.container
-    if container is None or _PINNED_IMAGE.search(container.image):
-        return None
-    strict = [p for p in bundle.policies if p.spec.sandbox.images is ImageReferences.DIGEST]
-    if not strict:
-        return None
-    policy = f"{strict[0].ref.namespace}/{strict[0].ref.name}"
-    return _on_agent(
-        bundle,
-        ObjectReason.IMAGE_NOT_PINNED,
-        f"runtime.container.image must be named by digest (NAME@sha256:...): Policy {policy} asks for it",
     )
