@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import api_writes, cluster_up, cold_start, gateway_cpu, setting
+from benchmarks import api_writes, cluster_up, cold_start, gateway_cpu, setting, warm_start
 from benchmarks.machine import RESULTS, ROOT, commit
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "cold-start": cold_start.measure,
     "gateway-cpu": gateway_cpu.measure,
     "api-writes": api_writes.measure,
+    "warm-start": warm_start.measure,
 }
 
 

@@ -19,7 +19,7 @@ from remit.cluster import Cluster, ClusterError, registry
 from remit.cluster.api import Api
 from remit.cluster.layout import Addresses
 
-NAME = "remit-bench"
+NAME = os.environ.get("REMIT_BENCH_CLUSTER", "remit-bench")
 BARE = "bench-bare"
 RUNS = f"/apis/remit.dev/v1alpha1/namespaces/{BANK}/agentruns"
 PAYMENTS = (
