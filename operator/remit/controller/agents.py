@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,25 +12,29 @@ from remit.api.reasons import ObjectReason
 from remit.controller.apply import Hands, is_written
 from remit.controller.compiler import Compiler
 from remit.controller.gather import AgentWorld, agent_world, namespace_world
+from remit.controller.kinds import REVISION
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store
 from remit.core.children import agent_account, agent_policy, agent_revision, standing_deny
 from remit.core.conditions import Standing, conditions_of
+from remit.core.lifecycles import lifecycle_of
 from remit.core.moments import epoch_seconds, timestamp
-from remit.core.plan import is_leaving, missing, plan
+from remit.core.plan import Reference, is_leaving, missing, plan
+from remit.core.pool import ready_count, warm_pod_of
 from remit.core.prepare import Refusal
+from remit.core.revisions import Admitted, Kept, Sorted, admitted, earlier, sort_out
 from remit.ports import Clock
 
-KEPT_REVISIONS = 3
-"""Revisions beside those that runs are pinned to: a run may be about to start under the last one."""
 COUNT_SECONDS = 30.0
 """How often a status is written for its count of runs alone."""
 MAX_TOOLS = 512
-_FIELDS: Final = ("conditions", "observedGeneration", "revision", "tools")
+MAX_REVISIONS = 64
+_FIELDS: Final = ("conditions", "observedGeneration", "revision", "revisions", "tools")
+_COUNTS: Final = ("activeRuns", "warmPods")
 _LIFECYCLE_REASONS: Final = {
     Lifecycle.DRAFT: (ObjectReason.DRAFT, "the agent is a draft: set spec.lifecycle to Active"),
-    Lifecycle.SUSPENDED: (ObjectReason.SUSPENDED, "the agent is suspended: its runs were ended"),
-    Lifecycle.RETIRED: (ObjectReason.RETIRED, "the agent is retired: its runs were ended"),
+    Lifecycle.SUSPENDED: (ObjectReason.SUSPENDED, "suspended, its runs were ended: set spec.lifecycle to Active"),
+    Lifecycle.RETIRED: (ObjectReason.RETIRED, "the agent is retired, for good: its runs were ended"),
 }
 
 
@@ -55,6 +58,7 @@ class Agents:
         self._settings = settings
         self._compiler = compiler
         self._counted_at: dict[Key, float] = {}
+        self._kept: dict[Key, dict[str, Kept]] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one agent on; returns when to look again."""
@@ -62,32 +66,44 @@ class Agents:
         if world is None:
             self._compiler.forget(key)
             self._counted_at.pop(key, None)
+            self._kept.pop(key, None)
             return None
         if is_leaving(world.agent) or namespace_world(self._store, key.namespace).is_leaving:
             return None
         compiled = self._compiler.compile(world)
-        children = self._children(world, compiled)
-        await self._hands.act(plan(children, world.seen, _surplus(world, children)))
+        force = _in_force(world, compiled)
+        children = self._children(world, force)
+        kept = self._sorted(key, world, force)
+        await self._hands.act(plan(children, world.seen, [each.revision for each in kept.go]))
         after = agent_world(self._store, key, self._settings.install_namespace) or world
         absent = [f"{child['kind']} {child['metadata']['name']}" for child in missing(children, after.seen)]
-        verdict = _verdict(world.agent, compiled, absent)
-        status = self._status(world, compiled, verdict)
-        return await self._write(key, world, status)
+        verdict = _verdict(world.agent, compiled, force, absent)
+        status = self._status(world, compiled, force, verdict) | _listed(world, force, kept)
+        look = await self._write(key, world, {field: value for field, value in status.items() if value is not None})
+        return min((moment for moment in (look, kept.next_look) if moment is not None), default=None)
 
-    def _children(self, world: AgentWorld, compiled: tuple[Bundle, str] | Refusal) -> list[Object]:
-        """Return what the agent needs around it; a bundle comes into force only while it is Active."""
+    def _sorted(self, key: Key, world: AgentWorld, force: Admitted | None) -> Sorted:
+        """Say which revisions stay: what is in force, what runs are pinned to, and what was so a moment ago."""
+        needed = {name for name in (_name_in_force(world, force), *map(_pinned_name, world.runs)) if name}
+        found = sort_out(world.revisions, needed, self._kept.get(key, {}), now=self._clock.now())
+        self._kept[key] = {each.revision["metadata"]["uid"]: each for each in found.stay}
+        return found
+
+    def _children(self, world: AgentWorld, force: Admitted | None) -> list[Object]:
+        """Return what the agent needs around it."""
         agent = world.agent
         children = [
             standing_deny(agent["metadata"]["namespace"]),
             agent_policy(agent, self._settings.install_namespace),
             agent_account(agent),
         ]
-        if isinstance(compiled, Refusal) or not _is_active(agent):
+        if force is None:
             return children
-        bundle, digest = compiled
-        return [*children, agent_revision(agent, bundle.document(), digest, _number(world, digest))]
+        return [*children, agent_revision(agent, force.document, force.digest, _number(world, force.digest))]
 
-    def _status(self, world: AgentWorld, compiled: tuple[Bundle, str] | Refusal, verdict: _Verdict) -> dict[str, Any]:
+    def _status(
+        self, world: AgentWorld, compiled: tuple[Bundle, str] | Refusal, force: Admitted | None, verdict: _Verdict
+    ) -> dict[str, Any]:
         agent, now = world.agent, self._clock.now()
         before = agent.get("status") or {}
         generation = agent["metadata"].get("generation", 0)
@@ -102,46 +118,73 @@ class Agents:
                 previous=before.get("conditions") or (),
             ),
             "activeRuns": len(world.runs),
+            "warmPods": ready_count(warm_pod_of(pod, now) for pod in world.warm_pods),
         }
         if isinstance(compiled, tuple):
-            bundle, digest = compiled
-            status["tools"] = _tools(bundle, now)
-            if _is_active(agent):
-                status["revision"] = {"name": revision_name(agent["metadata"]["name"], digest), "digest": digest}
-        if "revision" not in status and "revision" in before:
-            status["revision"] = before["revision"]
-        return {field: value for field, value in status.items() if value != [] or field == "conditions"}
+            status["tools"] = _tools(compiled[0], now) or None
+        status["revision"] = _named(agent, force) if force is not None else before.get("revision")
+        return status
 
     async def _write(self, key: Key, world: AgentWorld, status: dict[str, Any]) -> float | None:
         """Write the status; a count of runs alone is written now and then only, for each write costs."""
         now, before = self._clock.now(), world.agent.get("status") or {}
         looks = [moment for moment in _ends_of_grants(world) if moment > now]
         due = self._counted_at.setdefault(key, now) + COUNT_SECONDS
-        if is_written(before, status, _FIELDS) and before.get("activeRuns", 0) != status["activeRuns"] and now < due:
+        counts = {field: before.get(field, 0) for field in _COUNTS}
+        if is_written(before, status, _FIELDS) and any(counts[each] != status[each] for each in _COUNTS) and now < due:
             return min([due, *looks])
-        written = await self._hands.write_status(world.agent, status, (*_FIELDS, "activeRuns"))
+        written = await self._hands.write_status(world.agent, status, (*_FIELDS, *_COUNTS))
         if written is not world.agent:
             self._counted_at[key] = now
         return min(looks, default=None)
 
 
-def _is_active(agent: Mapping[str, Any]) -> bool:
-    return bool(agent["spec"].get("lifecycle") == Lifecycle.ACTIVE)
+def _in_force(world: AgentWorld, compiled: tuple[Bundle, str] | Refusal) -> Admitted | None:
+    """Return the bundle that is in force by now; None where nothing changes: it comes into force while Active only."""
+    if isinstance(compiled, Refusal) or lifecycle_of(world.agent) is not Lifecycle.ACTIVE:
+        return None
+    before = (world.agent.get("status") or {}).get("revision") or {}
+    place = Reference(REVISION.kind, world.agent["metadata"]["namespace"], before.get("name", ""))
+    return admitted(*compiled, before, world.seen.get(place))
 
 
-def _verdict(agent: Mapping[str, Any], compiled: tuple[Bundle, str] | Refusal, absent: list[str]) -> _Verdict:
+def _named(agent: Object, force: Admitted) -> dict[str, str]:
+    return {"name": revision_name(agent["metadata"]["name"], force.digest), "digest": force.digest}
+
+
+def _name_in_force(world: AgentWorld, force: Admitted | None) -> str:
+    return _named(world.agent, force)["name"] if force is not None else _pinned_name(world.agent)
+
+
+def _pinned_name(thing: Object) -> str:
+    """Return the name of the revision that an agent's or a run's status holds."""
+    return str(((thing.get("status") or {}).get("revision") or {}).get("name", ""))
+
+
+def _listed(world: AgentWorld, force: Admitted | None, kept: Sorted) -> dict[str, Any]:
+    """Return the earlier revisions for the status."""
+    return {"revisions": earlier(kept.stay, _name_in_force(world, force))[:MAX_REVISIONS] or None}
+
+
+def _verdict(
+    agent: Object, compiled: tuple[Bundle, str] | Refusal, force: Admitted | None, absent: list[str]
+) -> _Verdict:
     """Say where the agent stands."""
+    lifecycle = lifecycle_of(agent)
+    if lifecycle is Lifecycle.RETIRED:
+        return _Verdict(Standing.STALLED, *_LIFECYCLE_REASONS[lifecycle])
     if isinstance(compiled, Refusal) and compiled.kind == "Agent" and compiled.reason is ObjectReason.INVALID_SPEC:
         return _Verdict(Standing.STALLED, compiled.reason, compiled.message)
-    lifecycle = Lifecycle(agent["spec"]["lifecycle"])
     if lifecycle is not Lifecycle.ACTIVE:
         return _Verdict(Standing.STALLED, *_LIFECYCLE_REASONS[lifecycle])
     if isinstance(compiled, Refusal):
         blamed = "" if compiled.kind == "Agent" else f"{compiled.kind} {compiled.name}: "
-        return _Verdict(Standing.STALLED, compiled.reason, f"{blamed}{compiled.message}")
+        waits = compiled.reason is ObjectReason.PROGRESSING
+        standing = Standing.RECONCILING if waits else Standing.STALLED
+        return _Verdict(standing, compiled.reason, f"{blamed}{compiled.message}")
     if absent:
         return _Verdict(Standing.RECONCILING, ObjectReason.PROGRESSING, f"waiting for {', '.join(absent)}")
-    name = revision_name(agent["metadata"]["name"], compiled[1])
+    name = _named(agent, force)["name"] if force is not None else ""
     return _Verdict(Standing.READY, ObjectReason.READY, f"revision {name} is in force")
 
 
@@ -150,14 +193,6 @@ def _number(world: AgentWorld, digest: str) -> int:
     name = revision_name(world.agent["metadata"]["name"], digest)
     numbers = {item["metadata"]["name"]: int(item.get("revision", 0)) for item in world.revisions}
     return numbers.get(name, max(numbers.values(), default=0) + 1)
-
-
-def _surplus(world: AgentWorld, children: list[Object]) -> list[Object]:
-    """Return the revisions that nobody needs any more."""
-    needed = {child["metadata"]["name"] for child in children}
-    needed |= {((thing.get("status") or {}).get("revision") or {}).get("name") for thing in (world.agent, *world.runs)}
-    newest_first = sorted(world.revisions, key=lambda item: -int(item.get("revision", 0)))
-    return [item for item in newest_first[KEPT_REVISIONS:] if item["metadata"]["name"] not in needed]
 
 
 def _tools(bundle: Bundle, now: float) -> list[dict[str, Any]]:

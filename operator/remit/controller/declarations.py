@@ -69,7 +69,7 @@ def verdict_on(thing: Mapping[str, Any], now: float, install_namespace: str) -> 
         reason = enforced["reason"] if enforced["reason"] in _WORDS else ObjectReason.INVALID_SPEC
         return _stalled(reason, enforced.get("message") or "the gateway refuses calls under it")
     if spec.get("suspended"):
-        return _stalled(ObjectReason.SUSPENDED, "suspended: the gateway refuses its calls")
+        return _stalled(ObjectReason.SUSPENDED, "suspended: its calls are refused until spec.suspended is false")
     if (end := spec.get("notAfter")) and epoch_seconds(end) <= now:
         return _stalled(ObjectReason.EXPIRED, f"expired at {end}: the gateway refuses its calls")
     return Standing.READY, ObjectReason.READY, f"the gateway enforces generation {metadata.get('generation')}"

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from remit.api.reasons import FINAL_RUN_REASONS, ObjectReason, RunReason
+from remit.core.remedies import OF_OBJECTS, OF_RUNS, with_remedy
 
 Condition = dict[str, Any]
 MESSAGE_LIMIT = 1024
@@ -21,6 +22,7 @@ _FINAL = frozenset(map(str, FINAL_RUN_REASONS))
 MEANT = frozenset({ObjectReason.DRAFT, ObjectReason.SUSPENDED, ObjectReason.RETIRED})
 """Reasons that somebody chose: nothing is amiss. gitops/ says the same to Argo CD and Flux."""
 _WELL = frozenset(map(str, (*MEANT, RunReason.CANCELLED)))
+_ON_ITS_WAY = frozenset({ObjectReason.PROGRESSING, ObjectReason.GATEWAY_NOT_READY})
 _TOLD_AT_START = frozenset({RunReason.PENDING, RunReason.STARTING})
 
 
@@ -46,10 +48,9 @@ def conditions_of(
     standing: Standing, reason: str, message: str, *, generation: int, now: str, previous: Sequence[Condition] = ()
 ) -> list[Condition]:
     """Return the conditions that every kind has; the first is the leading one."""
-    statuses = {"Ready": _READY_STATUS[standing]}
-    if standing is not Standing.READY:
-        statuses[str(standing)] = "True"
-    return _written(statuses, reason, message, generation=generation, now=now, previous=previous)
+    told = with_remedy(one_line(message), OF_OBJECTS.get(reason), MESSAGE_LIMIT)
+    statuses = _statuses(standing)
+    return _written(statuses, reason, told, generation=generation, now=now, previous=previous)
 
 
 def run_conditions(
@@ -62,8 +63,14 @@ def run_conditions(
     own = {"Succeeded": outcome, "Finished": str(finished)}
     if stopping and not finished:
         own["Stopping"] = "True"
-    shared = conditions_of(standing, reason, message, generation=generation, now=now, previous=previous)
-    return shared + _written(own, reason, message, generation=generation, now=now, previous=previous)
+    told = with_remedy(one_line(message), OF_RUNS.get(reason), MESSAGE_LIMIT)
+    return _written(_statuses(standing) | own, reason, told, generation=generation, now=now, previous=previous)
+
+
+def _statuses(standing: Standing) -> dict[str, str]:
+    """Return the conditions that every kind has; the first is the leading one."""
+    shown = {} if standing is Standing.READY else {str(standing): "True"}
+    return {"Ready": _READY_STATUS[standing], **shown}
 
 
 def _written(
@@ -75,7 +82,7 @@ def _written(
             "type": kind,
             "status": status,
             "reason": str(reason),
-            "message": one_line(message),
+            "message": message,
             "lastTransitionTime": _transition(previous, kind, status, now),
             "observedGeneration": generation,
         }
@@ -206,6 +213,8 @@ def _unlike(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
             yield f"Ready={status} with reason {reason}"
         if reason in MEANT and status != "False":
             yield f"Ready={status}, and somebody chose {reason}"
+        if reason in _ON_ITS_WAY and status != "Unknown":
+            yield f"Ready={status}, and {reason} means that it is on its way"
     elif reason in set(RunReason) and status != _READY_STATUS[standing_of_run(RunReason(reason))]:
         yield f"Ready={status} with reason {reason}"
 

@@ -15,6 +15,7 @@ from remit.core.conditions import (
     same_conditions,
     violations,
 )
+from remit.core.remedies import OF_OBJECTS, OF_RUNS
 
 EARLIER, NOW = "2026-11-21T12:00:00Z", "2026-11-21T13:00:00Z"
 REVISION = {"name": "teller-1", "digest": "sha256:" + "0" * 64}
@@ -72,6 +73,22 @@ def test_others_words_cannot_make_a_second_line_or_hide() -> None:
     (ready,) = conditions_of(Standing.READY, "Ready", hostile, generation=1, now=NOW)
 
     assert ready["message"] == "no room Ready [2K  detnarg {{ .Spec }}  end"
+
+
+def test_a_message_says_what_to_do_next_once_and_whole() -> None:
+    made = run_conditions(RunReason.REVOKED, "m" * 5000, generation=1, now=NOW, stopping=False)
+    again = run_conditions(RunReason.REVOKED, made[0]["message"], generation=1, now=NOW, stopping=False)
+
+    assert made[0]["message"].endswith(f"mmm; next: {OF_RUNS[RunReason.REVOKED]}")
+    assert len(made[0]["message"]) == MESSAGE_LIMIT
+    assert again == made
+
+
+@pytest.mark.parametrize("remedy", [*OF_RUNS.values(), *OF_OBJECTS.values()])
+def test_a_remedy_is_short_and_a_sentence_goes_on_with_it(remedy: str) -> None:
+    assert len(remedy) < 100
+    assert remedy[0].islower()
+    assert not remedy.endswith(".") or remedy.endswith("...")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +174,7 @@ def test_order_does_not_matter() -> None:
         (a_status(tries=[a_try("u"), a_try("v", EARLIER)]), "not in their order"),
         (an_agents(Standing.READY, "Suspended"), "Ready=True with reason Suspended"),
         (an_agents(Standing.RECONCILING, "Draft"), "somebody chose Draft"),
+        (an_agents(Standing.STALLED, "Progressing"), "on its way"),
         (an_agents(Standing.STALLED, "Ready"), "Ready=False with reason Ready"),
         (an_agents(Standing.READY, "Ready", enforced={"generation": 1}), "the gateway enforces generation 1"),
         (an_agents(revision=REVISION, revisions=[REVISION]), "a revision stands twice"),
