@@ -32,10 +32,12 @@ class Kube:
     kubeconfig: Path
     user: str = ""
     groups: tuple[str, ...] = ()
+    stamps: bool = True
+    """Whether the apiserver writes into a run who asks for it; else we do, as users of it must."""
 
     def acting_as(self, user: str, *groups: str) -> "Kube":
         """Return the same apiserver, spoken to as somebody else."""
-        return Kube(self.kubeconfig, user, groups)
+        return Kube(self.kubeconfig, user, groups, stamps=self.stamps)
 
     def send(self, method: str, path: str, body: Body | list[Body] | None = None, *, kind: str = "") -> Answer:
         """Send one request; `kind` is the content type where it is not plain JSON."""
@@ -64,7 +66,15 @@ class Kube:
 
     def create(self, path: str, body: Body) -> Answer:
         """Create, with fields that the schema does not know refused."""
+        if not self.stamps and path.endswith("/agentruns") and "requester" not in body.get("spec", {}):
+            body = {**body, "spec": {**body.get("spec", {}), "requester": self.requester()}}
         return self.send("POST", f"{path}?fieldValidation=Strict", body)
+
+    def requester(self) -> Body:
+        """Return who we are to the apiserver, as a run says it."""
+        if self.user:
+            return {"username": self.user, "groups": [*self.groups, "system:authenticated"]}
+        return {"username": "admin", "uid": "admin", "groups": ["system:masters", "system:authenticated"]}
 
     def patch(self, path: str, body: Body) -> Answer:
         """Change by merge patch."""

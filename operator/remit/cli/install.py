@@ -24,6 +24,7 @@ from remit.cli.manifests import (
     Images,
     Manifest,
     ManifestsError,
+    Scope,
     deployments,
     guards_runs,
     release,
@@ -84,12 +85,13 @@ def install(
     *,
     kubectl: str = "kubectl",
     namespace: str = INSTALL_NAMESPACE,
+    scope: Scope = Scope.ALL,
     say: Say = print,
     wait: bool = True,
 ) -> None:
     """Install or update Remit, and wait until it serves. Doing it twice is doing it once."""
     target = Target(kubeconfig, kubectl, namespace)
-    manifests = served(target, release(images, namespace), say)
+    manifests = served(target, release(images, namespace, scope), say)
     kinds = [manifest for manifest in manifests if manifest["kind"] in PREPARATION]
     first = [*filter(guards_runs, manifests), *kinds]
     target.apply(first)
@@ -202,12 +204,16 @@ def uninstall(
     *,
     kubectl: str = "kubectl",
     namespace: str = INSTALL_NAMESPACE,
+    scope: Scope = Scope.ALL,
     purge: bool = False,
     say: Say = print,
 ) -> None:
     """Remove Remit. Objects, ledger and signing key stay, unless it is a purge."""
     target = Target(kubeconfig, kubectl, namespace)
-    manifests = served(target, release(Images("", "", ""), namespace), say)
+    manifests = served(target, release(Images("", "", ""), namespace, scope), say)
+    if scope is Scope.NAMESPACE:
+        leave_namespace(target, manifests, purge=purge, say=say)
+        return
     if purge:
         end_runs(target, manifests, say)
     gone = [manifest for manifest in manifests if manifest["kind"] not in KEPT and (purge or not guards_runs(manifest))]
@@ -226,10 +232,35 @@ def uninstall(
     say("objects, kinds, ledger and signing key are gone")
 
 
-def release_policies(target: Target) -> None:
+def leave_namespace(target: Target, manifests: list[Manifest], *, purge: bool, say: Say) -> None:
+    """Remove what is one namespace's own; what an admin installed for all such namespaces stays."""
+    if purge:
+        kinds = ",".join(name.removeprefix("crd/") for name in crds(manifests))
+        target.run("delete", kinds, "-n", target.namespace, "--all")
+        target.run("delete", "pods", "-n", target.namespace, "-l", LABEL_SANDBOX, "--ignore-not-found")
+    own = [manifest for manifest in manifests if is_own(manifest, target.namespace)]
+    gone = [manifest for manifest in own if purge or manifest["kind"] not in KEPT]
+    target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
+    release_policies(target, ("-n", target.namespace))
+    if purge:
+        ours = ("networkpolicy,serviceaccount,controllerrevision", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
+        target.run("delete", *ours, "-n", target.namespace, "--ignore-not-found")
+        target.run("delete", "secret", KEY_SECRET, "-n", target.namespace, "--ignore-not-found")
+    kept = "" if purge else "; its objects, ledger and key stay"
+    say(f"{target.namespace} has no Remit any more{kept}; kinds and admission policies stay for other namespaces")
+
+
+def is_own(manifest: Manifest, namespace: str) -> bool:
+    """Tell whether a manifest belongs to one namespace's installation and to no other's."""
+    metadata = manifest["metadata"]
+    home, name = str(metadata.get("namespace", "")), str(metadata["name"])
+    return home == namespace or name.endswith(f"-in-{namespace}")
+
+
+def release_policies(target: Target, where: tuple[str, ...] = ("-A",)) -> None:
     """Let the standing policies go with their namespaces: nobody is left who would do it when the time comes."""
     found = target.run(
-        *("get", "networkpolicy", "-A", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
+        *("get", "networkpolicy", *where, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
         *("--field-selector", f"metadata.name={DENY_POLICY}", "-o", "jsonpath={.items[*].metadata.namespace}"),
     )
     for namespace in found.split():
@@ -255,13 +286,14 @@ def install_command(
     harness_image: Annotated[str, typer.Option(help="Image of the harness and of the sidecar.")],
     kubeconfig: Annotated[Path | None, typer.Option(help="Else $KUBECONFIG, as kubectl reads it.")] = None,
     namespace: Annotated[str, typer.Option(help="Where to install.")] = INSTALL_NAMESPACE,
+    scope: Annotated[Scope, typer.Option(help="Look after the whole cluster, or that namespace only.")] = Scope.ALL,
     kubectl: Annotated[str, typer.Option(help="The kubectl program.")] = "kubectl",
     wait: Annotated[bool, typer.Option(help="Wait until everything serves.")] = True,
 ) -> None:
     """Install or update Remit on a cluster."""
     images = Images(controller_image, gateway_image, harness_image)
     try:
-        install(kubeconfig, images, kubectl=kubectl, namespace=namespace, wait=wait)
+        install(kubeconfig, images, kubectl=kubectl, namespace=namespace, scope=scope, wait=wait)
     except (InstallError, ManifestsError) as error:
         print(error)
         raise typer.Exit(1) from error
@@ -271,12 +303,13 @@ def install_command(
 def uninstall_command(
     kubeconfig: Annotated[Path | None, typer.Option(help="Else $KUBECONFIG, as kubectl reads it.")] = None,
     namespace: Annotated[str, typer.Option(help="Where it is installed.")] = INSTALL_NAMESPACE,
+    scope: Annotated[Scope, typer.Option(help="What it looks after.")] = Scope.ALL,
     kubectl: Annotated[str, typer.Option(help="The kubectl program.")] = "kubectl",
     purge: Annotated[bool, typer.Option(help="Also delete every object, the ledger and the signing key.")] = False,
 ) -> None:
     """Remove Remit from a cluster; what it recorded stays unless you purge it."""
     try:
-        uninstall(kubeconfig, kubectl=kubectl, namespace=namespace, purge=purge)
+        uninstall(kubeconfig, kubectl=kubectl, namespace=namespace, scope=scope, purge=purge)
     except (InstallError, ManifestsError) as error:
         print(error)
         raise typer.Exit(1) from error

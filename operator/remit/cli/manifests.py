@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolumeClai
 
 WHO_ASKS = "remit-run-requester"
 """Admission policies that stand as long as the kinds do: a run made without them could name anyone as its requester."""
+
+
+class Scope(StrEnum):
+    """What an installation looks after."""
+
+    ALL = "Cluster"
+    NAMESPACE = "Namespace"
 
 
 class ManifestsError(Exception):
@@ -42,18 +50,21 @@ def find_root() -> Path:
     return root
 
 
-def release(images: Images, namespace: str = INSTALL_NAMESPACE) -> list[Manifest]:
+def release(images: Images, namespace: str = INSTALL_NAMESPACE, scope: Scope = Scope.ALL) -> list[Manifest]:
     """Return every manifest of an installation, in the order to apply."""
-    root = find_root()
-    paths = [
-        *sorted((root / "crds").glob("*s.yaml")),
-        *(root / "manifests" / "base" / f"{name}.yaml" for name in FILES),
-    ]
-    manifests = [manifest for path in paths for manifest in read(path, namespace)]
+    manifests = [manifest for path in files(find_root(), scope) for manifest in read(path, namespace)]
     for manifest in manifests:
         if manifest["kind"] == "Deployment":
             set_images(manifest, images)
     return manifests
+
+
+def files(root: Path, scope: Scope) -> list[Path]:
+    """Return the files of an installation; those of one namespace are an admin's and its owner's."""
+    folder = root / "manifests"
+    if scope is Scope.NAMESPACE:
+        return [folder / "install-admin.yaml", folder / "install-namespaced.yaml"]
+    return [*sorted((root / "crds").glob("*s.yaml")), *(folder / "base" / f"{name}.yaml" for name in FILES)]
 
 
 def read(path: Path, namespace: str) -> Iterator[Manifest]:

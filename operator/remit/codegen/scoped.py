@@ -29,22 +29,21 @@ ACCOUNT_PREFIX: Final = "'system:serviceaccount:"
 
 
 def namespaced_manifests() -> list[Manifest]:
-    """Return what the owner of a namespace may install: accounts, and Roles that end with the namespace."""
-    made: list[Manifest] = []
-    for account in ACCOUNTS:
-        within = tuple(need for need in account.everywhere if not of_the_cluster(need))
-        made += [
-            account_object(account),
-            role(account.name, (*within, *account.at_home)),
-            binding(account.name),
-        ]
-    return [*made, role("remit-evidence-reader", (EVIDENCE_READER,))]
+    """Return what the owner of a namespace installs: accounts; Kubernetes lets nobody give rights that he has not."""
+    return [*map(account_object, ACCOUNTS), role("remit-evidence-reader", (EVIDENCE_READER,))]
 
 
 def admin_manifests() -> list[Manifest]:
-    """Return what an admin installs once: admission, roles for people, and two rights for the namespace's accounts."""
-    rights = [manifest for account in ACCOUNTS for manifest in cluster_rights(account)]
+    """Return what an admin installs: admission and people's roles once, and for each namespace its accounts' rights."""
+    rights = [manifest for account in ACCOUNTS for manifest in (*home_rights(account), *cluster_rights(account))]
     return [*scoped(admission_manifests()), *(people_role(each) for each in PEOPLE), *rights]
+
+
+def home_rights(account: Account) -> Iterator[Manifest]:
+    """Yield the Role of the account, which ends with the namespace."""
+    within = tuple(need for need in account.everywhere if not of_the_cluster(need))
+    yield role(account.name, (*within, *account.at_home))
+    yield binding(account.name)
 
 
 def cluster_rights(account: Account) -> Iterator[Manifest]:

@@ -1,7 +1,6 @@
-"""`remit install` and `remit uninstall` on a cluster of their own, for they change what holds in all of it."""
+"""`remit install` and `remit uninstall`: what they make, what they keep, what they say."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,16 +31,6 @@ kind: NetworkPolicy
 metadata: {name: remit-sandbox-deny, namespace: default, labels: {app.kubernetes.io/managed-by: remit}}
 spec: {podSelector: {}, policyTypes: [Egress]}
 """
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Cluster]:
-    """A cluster that nothing else uses."""
-    cluster = Cluster("remit-install")
-    cluster.down()
-    cluster.up()
-    yield cluster
-    cluster.down()
 
 
 def put(cluster: Cluster, *, wait: bool = False) -> list[str]:
