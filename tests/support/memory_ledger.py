@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from remit.adapters.signing import CheckpointSigner, signer_of
 from remit.core.merkle import Frontier, append, inclusion_proof, leaf_hash, node_hash
-from remit.core.statements import bundles_named
+from remit.core.statements import bundles_named, is_run_end
 from remit.ports import (
     CallRecord,
     LedgerTransaction,
@@ -125,7 +125,7 @@ class MemoryLedger:
         for digest in named:
             if digest not in self._books.bundles:
                 raise LedgerUnavailableError(f"the ledger does not hold the bundle {digest}")
-        last = entries[-1].index if entries else 0
+        last = entries[-1].index if entries and is_run_end(entries[-1].body) else len(leaves)
         beside = tuple(e for owner in owners for e in self._books.entries if e.run_uid == owner and e.index < last)
         return RunExport(
             self._note,

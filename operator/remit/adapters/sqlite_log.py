@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from remit.adapters.signing import CheckpointSigner
 from remit.adapters.sqlite_schema import Connection
 from remit.core.merkle import Frontier, append, frontier_of, inclusion_proof, leaf_hash, node_hash
 from remit.core.notes import parse_checkpoint, parse_note
-from remit.core.statements import bundles_named
+from remit.core.statements import bundles_named, is_run_end
 from remit.ports import LedgerUnavailableError, LogEntry, RunExport
 
 TILE_LEVELS = 8
@@ -130,16 +131,17 @@ def export_run(connection: Connection, run_uid: str, owners: Sequence[str] = ())
 
 
 def _acknowledgements(connection: Connection, owner: str, entries: Sequence[LogEntry]) -> Sequence[LogEntry]:
-    """Return what was acknowledged from shortly before the run's first entry to its last."""
+    """Return what was acknowledged from shortly before the run's first entry to its end."""
     if not entries:
         return ()
     before = connection.execute(
         "SELECT position, body FROM entries WHERE run_uid = ? AND position < ? ORDER BY position DESC LIMIT ?",
         (owner, entries[0].index, ACKNOWLEDGED_BEFORE),
     ).fetchall()
+    last = entries[-1]
     since = connection.execute(
-        "SELECT position, body FROM entries WHERE run_uid = ? AND position > ? AND position < ? ORDER BY position",
-        (owner, entries[0].index, entries[-1].index),
+        "SELECT position, body FROM entries WHERE run_uid = ? AND position BETWEEN ? AND ? ORDER BY position",
+        (owner, entries[0].index, last.index if is_run_end(last.body) else sys.maxsize),
     ).fetchall()
     return [LogEntry(position, owner, bytes(body)) for position, body in (*reversed(before), *since)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from remit.api.evidence import CallFacts, ObjectFacts, RunFacts, Subject
+from remit.api.evidence import CallFacts, ObjectFacts, RunFacts, Subject, predicate_type
 from remit.core.digest import canonical, sha256_hex
 
 
@@ -31,6 +31,11 @@ def bundles_named(entry: bytes) -> tuple[str, ...]:
     decision = predicate.get("decision", {})
     named = (predicate.get("bundle"), decision.get("pinnedBundle"), decision.get("liveBundle"))
     return tuple(digest for digest in named if digest)
+
+
+def is_run_end(entry: bytes) -> bool:
+    """Tell whether an entry is its run's last."""
+    return bool(json.loads(entry)["predicateType"] == predicate_type("run-end"))
 
 
 def bundle_subject(digest: str) -> Subject:
