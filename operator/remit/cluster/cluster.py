@@ -52,7 +52,7 @@ class Cluster:
 
     @property
     def audit_log_path(self) -> Path:
-        """The apiserver's audit log: a JSON line for each write."""
+        """The apiserver's audit log: a JSON line for each write, and for all that Remit's own accounts ask."""
         return self.layout.audit_log
 
     @property

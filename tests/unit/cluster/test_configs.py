@@ -86,9 +86,10 @@ def test_only_what_leaves_the_machine_is_translated() -> None:
     assert 'ip saddr { 10.244.48.0/20, 10.200.3.2 } oifname != "remit3" masquerade' in outbound.table(Addresses(3))
 
 
-def test_only_writes_are_audited_once_each_without_their_bodies() -> None:
-    writes, rest = configs.AUDIT_POLICY["rules"]
-    assert (writes["level"], rest) == ("Metadata", {"level": "None"})
+def test_writes_and_what_remit_asks_are_audited_once_each_without_their_bodies() -> None:
+    writes, ours, rest = configs.AUDIT_POLICY["rules"]
+    assert (writes["level"], ours["level"], rest) == ("Metadata", "Metadata", {"level": "None"})
+    assert ours["userGroups"] == ["system:serviceaccounts:remit-system"]
     assert not {"get", "list", "watch"} & set(writes["verbs"])
     assert {"RequestReceived", "ResponseStarted"} == set(configs.AUDIT_POLICY["omitStages"])
 

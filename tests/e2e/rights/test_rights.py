@@ -1,0 +1,90 @@
+"""Least privilege, measured: what Remit's accounts may do is what the apiserver's audit log saw them do."""
+
+import json
+from typing import Any, Final
+
+from tests.support.objects import a_grant, a_policy, a_run, an_agent
+from tests.support.polling import eventually
+from tests.support.rights_used import Use, given, uses
+
+from remit.cli.demo.stage import Stage
+from remit.cluster import Cluster
+
+HOME = "rights-test"
+SELDOM: Final[dict[tuple[str, str, str], str]] = {}
+"""(account, verb, resource) that this test does not come by → the test that does."""
+EXPECTED_REFUSALS: Final = frozenset({("remit-gateway", "get", "secrets")})
+"""Asked on purpose: whether a namespace's admin has bound a Secret, only the apiserver knows."""
+
+
+def test_every_right_is_used_and_none_is_missing(stage: Stage, cluster: Cluster) -> None:
+    live_a_life(stage)
+
+    def look() -> tuple[list[str], list[str]]:
+        seen = uses(cluster.audit_log_path)
+        refused = [use.text() for use in seen if use.refused and key(use) not in EXPECTED_REFUSALS]
+        done = {use for use in seen if not use.refused}
+        unused = [use.text() for use, _ in given() if use not in done and key(use) not in SELDOM]
+        return sorted(refused), sorted(unused)
+
+    # a watch is in the log once it ends, which takes as long as it was asked to last
+    refused, unused = eventually(
+        look, lambda found: found[1] == [], within_seconds=90, every_seconds=2, why="(refused, unused) are empty"
+    )
+    assert (refused, unused) == ([], [])
+
+
+def test_what_is_seldom_used_names_a_test_that_is_there() -> None:
+    rights = {key(use) for use, _ in given()}
+    assert set(SELDOM) <= rights, "a row is about a right that nobody has"
+
+
+def key(use: Use) -> tuple[str, str, str]:
+    """Return how the tables above name it."""
+    return use.account, use.verb, use.resource
+
+
+def live_a_life(stage: Stage) -> None:
+    """Take a namespace through everything that Remit does in one."""
+    stage.kubectl("delete", "namespace", HOME, "--ignore-not-found")
+    stage.kubectl("create", "namespace", HOME)
+    create(stage, a_policy(), a_grant(), an_agent())
+    until(stage, "agent", "teller", "Ready")
+    create(stage, a_run("one", ttlSecondsAfterFinished=1))
+    until(stage, "agentrun", "one", "Running", "Failed")
+    patch(stage, "agent", "teller", {"spec": {"instructions": {"inline": "Resolve it otherwise."}}})
+    stage.kubectl("delete", "agentrun", "one", "-n", HOME)
+    patch(stage, "agent", "teller", {"spec": {"lifecycle": "Suspended"}})
+    until(stage, "agent", "teller", "Suspended")
+    stage.kubectl("delete", "agent", "teller", "-n", HOME)
+    eventually(
+        lambda: stage.kubectl("get", "networkpolicy", "-n", HOME, "-o", "name"),
+        lambda left: left == "",
+        within_seconds=60,
+        why="a namespace without agents and sandboxes is as it was",
+    )
+    stage.kubectl("delete", "namespace", HOME, "--wait=false")
+
+
+def create(stage: Stage, *things: dict[str, Any]) -> None:
+    """Create objects as a user."""
+    for thing in things:
+        spec = {name: value for name, value in thing["spec"].items() if name != "requester"}
+        made = {**thing, "metadata": {**thing["metadata"], "namespace": HOME}, "spec": spec}
+        stage.kubectl("create", "-f", "-", given=json.dumps(made))
+
+
+def patch(stage: Stage, kind: str, name: str, change: dict[str, Any]) -> None:
+    """Change an object as a user."""
+    stage.kubectl("patch", kind, name, "-n", HOME, "--type=merge", "-p", json.dumps(change))
+
+
+def until(stage: Stage, kind: str, name: str, *reasons: str) -> None:
+    """Wait until the leading condition has one of the reasons."""
+    path = '{.status.conditions[?(@.type=="Ready")].reason}'
+    eventually(
+        lambda: stage.kubectl("get", kind, name, "-n", HOME, "-o", f"jsonpath={path}"),
+        lambda seen: seen in reasons,
+        within_seconds=60,
+        why=f"{name} is {reasons}",
+    )
