@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from benchmarks.options import Options
@@ -33,6 +34,8 @@ PAYMENTS = (
     ("ACC-4716", "TXN-471601"),
 )
 """A payment can be disputed once, so each run takes one of its own."""
+SESSION = token_hex(4)
+"""Nothing is done twice: the runs of another session on the same cluster are other work."""
 POLL_SECONDS = 0.05
 FINISH_SECONDS = 120.0
 
@@ -111,7 +114,7 @@ def agent_run(name: str, payment: tuple[str, str]) -> dict[str, Any]:
         "spec": {
             "agent": "dispute-resolver",
             "purpose": "card-dispute",
-            "case": {"id": f"BENCH-{name}", "system": "disputes", "step": "provisional-credit"},
+            "case": {"id": f"BENCH-{SESSION}-{name}", "system": "disputes", "step": "provisional-credit"},
             "input": {
                 "account": account,
                 "transaction_id": transaction,

@@ -51,7 +51,7 @@ class Saboteur(Stage):
     """Takes the network policies away while the hostile image is at work, and everyone who would put them back."""
 
     def finished(self, run: str, within_seconds: float = 120) -> dict[str, Any]:
-        self.until(lambda: self.get("pod", f"{run}-1"), bool, "the hostile pod is made")
+        self.until(lambda: self.get("agentrun", run)["status"].get("pod"), bool, "the hostile pod is made")
         bindings = self.kubectl("get", "validatingadmissionpolicybinding", "-o", "name").split()
         self.kubectl("delete", *(each for each in bindings if "remit" in each))
         self.kubectl("scale", *CONTROLLER, "--replicas=0")

@@ -152,10 +152,12 @@ def tell_refusals(stage: Stage, run: str) -> None:
 
 
 def start(stage: Stage, manifest: dict[str, Any]) -> None:
-    """Make a run afresh: one of that name from an earlier telling is deleted first."""
+    """Make a run afresh: one of that name from an earlier telling is deleted, and this is another attempt of it."""
     name = manifest["metadata"]["name"]
+    attempt = stage.kubectl("get", "agentrun", name, "-n", BANK, "--ignore-not-found", "-o", "jsonpath={.spec.attempt}")
     stage.kubectl("delete", "agentrun", name, "-n", BANK, "--ignore-not-found", "--wait=true")
-    stage.apply([manifest])
+    again = {"attempt": int(attempt) + 1} if attempt else {}
+    stage.apply([{**manifest, "spec": {**manifest["spec"], **again}}])
 
 
 def suspend(stage: Stage, grant: str, *, suspended: bool) -> None:
