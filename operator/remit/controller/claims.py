@@ -52,6 +52,8 @@ class Claims:
     async def claim(self, world: RunWorld, spec: AgentRunSpec, settings: SandboxSettings) -> Object | None:
         """Make a pod that stands ready the run's own; None when the run has to start cold."""
         run, agent = world.run, world.agent
+        if world.pod is not None:  # it has one already, or something else stands where one would
+            return None
         if (found := await self._settle_doubt(run)) is not None:
             return found
         agent_spec = world.pinned_agent()
