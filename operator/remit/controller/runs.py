@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -143,9 +144,13 @@ class Runs:
         if gate.sandbox is None:
             return Start(waiting_for=gate.waiting_for)
         wanted = self._claims.wanted(world, spec, gate.sandbox)
-        if opened := await self._protection.opening(wanted, gate.protection):
+        # a pod that is claimed stood there before: nobody is served in it until the status names it
+        opened, claimed = await asyncio.gather(
+            self._protection.opening(wanted, gate.protection), self._claims.claim(world, spec, gate.sandbox)
+        )
+        if opened:
             return Start(waiting_for=opened)
-        if world.pod is None and (claimed := await self._claims.claim(world, spec, gate.sandbox)) is not None:
+        if claimed is not None:
             return Start(started=Started(claimed, world.revision))
         return await self._place(world, [*gate.protection, wanted], world.revision)
 
