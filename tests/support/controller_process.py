@@ -63,6 +63,7 @@ class ControllerProcess:
             "REMIT_OUTCOME_GRACE_SECONDS": "2",
             "REMIT_STOP_GRACE_SECONDS": "2",
             "REMIT_CRASH_AT": crash_at,
+            "REMIT_PROBE": "off",
             **self.settings,
         }
         with self.log.open("ab") as sink:

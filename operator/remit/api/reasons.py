@@ -49,6 +49,7 @@ class ObjectReason(StrEnum):
     GATEWAY_NOT_READY = "GatewayNotReady"
     NETWORK_POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
     NODE_REACHABLE = "NodeReachable"
+    NODE_CLOSED = "NodeClosed"
     RUNTIME_CLASS_NOT_ALLOWED = "RuntimeClassNotAllowed"
     RESOURCES_NOT_ALLOWED = "ResourcesNotAllowed"
 

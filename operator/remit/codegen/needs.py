@@ -15,6 +15,7 @@ from remit.api.names import (
     GATEWAY_ACCOUNT,
     GATEWAY_SERVICE,
     LEASE,
+    PROBE_RECORD,
     VERIFIER_CONFIG_MAP,
 )
 
@@ -67,7 +68,15 @@ CONTROLLER: Final = Account(
         Need("", ("events",), ("get", *APPLY), "what happened, for people; the same again is counted"),
     ),
     at_home=(
-        Need("", ("services",), ("get",), "the gateway's address for sandboxes", (GATEWAY_SERVICE,)),
+        Need(
+            "",
+            ("services",),
+            ("get",),
+            "the gateway's address for sandboxes; what they must not reach",
+            (GATEWAY_SERVICE, CONTROL_SERVICE),
+        ),
+        Need("", ("configmaps",), ("create",), "the record of the enforcement probe, made once"),
+        Need("", ("configmaps",), ("get", "patch"), "what the probe last found", (PROBE_RECORD,)),
         Need("coordination.k8s.io", ("leases",), ("create",), "the lease of who leads, made once"),
         Need("coordination.k8s.io", ("leases",), ("get", "patch"), "who leads, and for how long", (LEASE,)),
     ),

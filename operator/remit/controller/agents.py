@@ -13,15 +13,18 @@ from remit.controller.apply import Hands, is_written
 from remit.controller.compiler import Compiler
 from remit.controller.gather import AgentWorld, agent_world, namespace_world
 from remit.controller.kinds import REVISION
+from remit.controller.probe import Probe
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object, Store
 from remit.core.children import agent_account, agent_policy, agent_revision, standing_deny
-from remit.core.conditions import Standing, conditions_of
+from remit.core.conditions import Standing, conditions_of, side_condition
+from remit.core.floors import who_refuses_node_access
 from remit.core.lifecycles import lifecycle_of
 from remit.core.moments import epoch_seconds, timestamp
 from remit.core.plan import Reference, is_leaving, missing, plan
 from remit.core.pool import ready_count, warm_pod_of
 from remit.core.prepare import Refusal
+from remit.core.probe import agent_objection, node_finding
 from remit.core.revisions import Admitted, Kept, Sorted, admitted, earlier, sort_out
 from remit.ports import Clock
 
@@ -50,8 +53,11 @@ class _Verdict:
 class Agents:
     """Agents."""
 
-    def __init__(self, store: Store, hands: Hands, clock: Clock, *, settings: Settings, compiler: Compiler) -> None:
+    def __init__(
+        self, store: Store, hands: Hands, clock: Clock, *, settings: Settings, compiler: Compiler, probe: Probe
+    ) -> None:
         """Act by these hands."""
+        self._probe = probe
         self._store = store
         self._hands = hands
         self._clock = clock
@@ -77,7 +83,7 @@ class Agents:
         await self._hands.act(plan(children, world.seen, [each.revision for each in kept.go]))
         after = agent_world(self._store, key, self._settings.install_namespace) or world
         absent = [f"{child['kind']} {child['metadata']['name']}" for child in missing(children, after.seen)]
-        verdict = _verdict(world.agent, compiled, force, absent)
+        verdict = self._proven(_verdict(world.agent, compiled, force, absent), compiled)
         status = self._status(world, compiled, force, verdict) | _listed(world, force, kept)
         look = await self._write(key, world, {field: value for field, value in status.items() if value is not None})
         return min((moment for moment in (look, kept.next_look) if moment is not None), default=None)
@@ -101,6 +107,13 @@ class Agents:
             return children
         return [*children, agent_revision(agent, force.document, force.digest, _number(world, force.digest))]
 
+    def _proven(self, verdict: _Verdict, compiled: tuple[Bundle, str] | Refusal) -> _Verdict:
+        """Return the verdict, unless the network lets sandboxes out: then nothing of the agent's may start."""
+        if isinstance(compiled, Refusal) or verdict.standing is Standing.STALLED:
+            return verdict
+        objection = agent_objection(self._probe.proof, who_refuses_node_access(compiled[0]))
+        return verdict if objection is None else _Verdict(Standing.STALLED, *objection)
+
     def _status(
         self, world: AgentWorld, compiled: tuple[Bundle, str] | Refusal, force: Admitted | None, verdict: _Verdict
     ) -> dict[str, Any]:
@@ -109,14 +122,7 @@ class Agents:
         generation = agent["metadata"].get("generation", 0)
         status: dict[str, Any] = {
             "observedGeneration": generation,
-            "conditions": conditions_of(
-                verdict.standing,
-                verdict.reason,
-                verdict.message,
-                generation=generation,
-                now=timestamp(now),
-                previous=before.get("conditions") or (),
-            ),
+            "conditions": self._conditions(verdict, generation, timestamp(now), before.get("conditions") or ()),
             "activeRuns": len(world.runs),
             "warmPods": ready_count(warm_pod_of(pod, now) for pod in world.warm_pods),
         }
@@ -124,6 +130,13 @@ class Agents:
             status["tools"] = _tools(compiled[0], now) or None
         status["revision"] = _named(agent, force) if force is not None else before.get("revision")
         return status
+
+    def _conditions(self, verdict: _Verdict, generation: int, now: str, previous: Any) -> list[dict[str, Any]]:
+        """Return where the agent stands, and whether its sandboxes reach their node where that is known."""
+        common: Any = {"generation": generation, "now": now, "previous": previous}
+        leading = conditions_of(verdict.standing, verdict.reason, verdict.message, **common)
+        found = node_finding(self._probe.proof)
+        return leading if found is None else [*leading, *side_condition("NodeReachable", found, **common)]
 
     async def _write(self, key: Key, world: AgentWorld, status: dict[str, Any]) -> float | None:
         """Write the status; a count of runs alone is written now and then only, for each write costs."""

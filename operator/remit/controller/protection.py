@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from remit.api.names import GATEWAY_SERVICE, LABEL_SANDBOX
 from remit.controller.kinds import NETWORK_POLICY, REVISION
+from remit.controller.probe import Probe
 from remit.controller.settings import Settings
 from remit.controller.store import Object
 from remit.core.children import SandboxSettings, agent_account, agent_policy, standing_deny
@@ -33,8 +34,9 @@ class Gate:
 class Protection:
     """Looks whether a sandbox may stand."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, settings: Settings) -> None:
-        """Read what no watch tells from this cluster."""
+    def __init__(self, cluster: Cluster, clock: Clock, settings: Settings, probe: Probe) -> None:
+        """Read what no watch tells from this cluster; the probe says whether its network shuts anyone in."""
+        self._probe = probe
         self._cluster = cluster
         self._clock = clock
         self._settings = settings
@@ -42,6 +44,8 @@ class Protection:
 
     async def gate(self, agent: Object, revision: Object, seen: Mapping[Reference, Object]) -> Gate:
         """Return what protects the agent's sandboxes under a revision, or what is missing of it."""
+        if unproven := self._probe.holds_back():
+            return Gate(waiting_for=unproven)
         namespace = agent["metadata"]["namespace"]
         protection = (
             standing_deny(namespace),

@@ -13,6 +13,8 @@ from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, POO
 from remit.controller.namespaces import Namespaces
 from remit.controller.places import Places
 from remit.controller.pools import Pools
+from remit.controller.probe import KEY as PROBE_KEY
+from remit.controller.probe import PROBE, Probe
 from remit.controller.protection import Protection
 from remit.controller.runs import Runs
 from remit.controller.settings import Settings
@@ -46,12 +48,13 @@ class Controller:
         hands = Hands(cluster, self.store, clock, self.metrics)
         declarations = Declarations(self.store, hands, clock, settings)
         compiler = Compiler(rules, schemas, settings.install_namespace)
-        protection = Protection(cluster, clock, settings)
+        probe = Probe(cluster, hands, clock, settings=settings, wake=self._wake_agents)
+        protection = Protection(cluster, clock, settings, probe)
         pools = Pools(self.store, hands, clock, protection=protection)
         places = Places(self.store, clock, settings.install_namespace, wake=self._wake)
         claims = Claims(cluster, self.store, hands, clock, note=pools.note_claim)
         self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
-            AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler).reconcile,
+            AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler, probe=probe).reconcile,
             GRANT.kind: declarations.reconcile,
             POLICY.kind: declarations.reconcile,
             RUN.kind: Runs(
@@ -66,6 +69,7 @@ class Controller:
             ).reconcile,
             NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
             POOL: pools.reconcile,
+            PROBE: probe.reconcile,
         }
         self.work = Work(self.reconcile, clock, self.describe)
         self.metrics.depth.set_function(lambda: self.work.depth)
@@ -90,6 +94,11 @@ class Controller:
         if self.is_synced:
             self.work.add(key)
 
+    def _wake_agents(self) -> None:
+        """Have every agent looked at: what is known of the network has changed."""
+        for agent in self.store.all(AGENT.kind):
+            self.work.add(key_of(AGENT.kind, agent))
+
     def describe(self, key: Key) -> Mapping[str, str]:
         """Say whom a key names, by UID too: a name may be another object's tomorrow."""
         thing = self.store.get(key)
@@ -104,7 +113,9 @@ class Controller:
 
     def note(self, kind: str, thing: Object, *, gone: bool = False) -> None:
         """Take in the state of one object and have everyone concerned look again."""
-        self.is_synced = True
+        if not self.is_synced:
+            self.is_synced = True
+            self.work.add(PROBE_KEY)
         self.watches.hear(kind)
         self.see(kind, thing, gone=gone)
         for key in concerned(kind, thing, self.store, self.settings.install_namespace):
@@ -117,6 +128,7 @@ class Controller:
 
     def look_again(self) -> None:
         """Have every object looked at: who did it until now may have been stopped anywhere."""
+        self.work.add(PROBE_KEY)
         for kind in self._reconcilers:
             for thing in self.store.all(kind):
                 self.work.add(key_of(kind, thing))

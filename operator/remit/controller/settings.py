@@ -9,6 +9,9 @@ from remit.api.names import INSTALL_NAMESPACE, METRICS_PORT
 from remit.core.lifecycle import OUTCOME_GRACE_SECONDS, STOP_GRACE_SECONDS
 
 LEASE_SECONDS = 15
+PROBE_SECONDS = 600
+PROBE_INTERNET = ("1.1.1.1:443", "[2606:4700:4700::1111]:443")
+"""Addresses that many networks reach and no sandbox may."""
 SHORTEST_LEASE_SECONDS = 3
 
 
@@ -30,6 +33,9 @@ class Settings:
     outcome_grace_seconds: float = OUTCOME_GRACE_SECONDS
     lease_seconds: int = LEASE_SECONDS
     """How long a lease lasts that is not renewed; 0: no other controller is there, and no lease is asked for."""
+    probe_seconds: int = 0
+    """How often it is proven anew that the network shuts sandboxes in; 0: never asked, as where there is no network."""
+    probe_internet: tuple[str, ...] = PROBE_INTERNET
     identity: str = ""
     """Who holds the lease, unlike any other process that is alive; empty: a name of this process's own."""
     watch_namespace: str = ""
@@ -52,6 +58,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         stop_grace_seconds=_number(environment, "REMIT_STOP_GRACE_SECONDS", int(plain.stop_grace_seconds)),
         outcome_grace_seconds=_number(environment, "REMIT_OUTCOME_GRACE_SECONDS", int(plain.outcome_grace_seconds)),
         lease_seconds=_lease_seconds(environment, plain.lease_seconds),
+        probe_seconds=_probe_seconds(environment),
+        probe_internet=_addresses(environment, "REMIT_PROBE_INTERNET", plain.probe_internet),
         identity=environment.get("REMIT_IDENTITY", ""),
     )
 
@@ -67,6 +75,26 @@ def _lease_seconds(environment: Mapping[str, str], fallback: int) -> int:
     if seconds < SHORTEST_LEASE_SECONDS:
         raise SettingsError(f"REMIT_LEASE_SECONDS must be at least {SHORTEST_LEASE_SECONDS}")
     return seconds
+
+
+def _probe_seconds(environment: Mapping[str, str]) -> int:
+    match environment.get("REMIT_PROBE") or "on":
+        case "on":
+            return max(1, _number(environment, "REMIT_PROBE_SECONDS", PROBE_SECONDS))
+        case "off":
+            return 0
+        case _:
+            raise SettingsError("REMIT_PROBE must be on or off")
+
+
+def _addresses(environment: Mapping[str, str], name: str, fallback: tuple[str, ...]) -> tuple[str, ...]:
+    """Read HOST:PORT, ...; set and empty means none."""
+    if name not in environment:
+        return fallback
+    found = tuple(each.strip() for each in environment[name].split(",") if each.strip())
+    if not all(each.rpartition(":")[0] and each.rpartition(":")[2].isdigit() for each in found):
+        raise SettingsError(f"{name} must be HOST:PORT, and more of them after commas")
+    return found
 
 
 def watched_namespace(environment: Mapping[str, str]) -> str:

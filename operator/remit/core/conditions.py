@@ -53,6 +53,14 @@ def conditions_of(
     return _written(statuses, reason, told, generation=generation, now=now, previous=previous)
 
 
+def side_condition(
+    kind: str, finding: tuple[str, str, str], *, generation: int, now: str, previous: Sequence[Condition] = ()
+) -> list[Condition]:
+    """Return a condition beside the leading one, of (status, reason, message)."""
+    status, reason, message = finding
+    return _written({kind: status}, reason, one_line(message), generation=generation, now=now, previous=previous)
+
+
 def run_conditions(
     reason: RunReason, message: str, *, generation: int, now: str, previous: Sequence[Condition] = (), stopping: bool
 ) -> list[Condition]:

@@ -30,6 +30,8 @@ OF_OBJECTS: Final[Mapping[str, str]] = {
     ObjectReason.SECRET_KEY_MISSING: "add it to the Secret, or name another key",
     ObjectReason.NAMESPACE_SELECTOR_NOT_ALLOWED: "leave spec.namespaceSelector out here",
     ObjectReason.GATEWAY_NOT_READY: "wait; if it lasts, see to the gateway: kubectl -n remit-system get pods",
+    ObjectReason.NETWORK_POLICY_NOT_ENFORCED: "install a network plugin that enforces NetworkPolicy",
+    ObjectReason.NODE_REACHABLE: "close the node to pods, or set sandbox.nodeAccess of that policy to Warn",
     ObjectReason.RUNTIME_CLASS_NOT_ALLOWED: "set a spec.sandbox.runtimeClassName that the policy allows",
     ObjectReason.RESOURCES_NOT_ALLOWED: "lower spec.sandbox to what the policy allows",
 }

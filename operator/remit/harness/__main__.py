@@ -27,8 +27,12 @@ def main(arguments: list[str]) -> int:
 
         serve(gateway, token_path).serve_forever()
         return 0
+    if arguments[:1] == ["probe"] and len(arguments) == 2:  # noqa: PLR2004 (the word and its targets)
+        from remit.harness.probe import probe  # noqa: PLC0415 (no other sandbox pays for it)
+
+        return probe(gateway, arguments[1])
     if arguments:
-        sys.stderr.write("usage: python -m remit.harness [sidecar]\n")
+        sys.stderr.write("usage: python -m remit.harness [sidecar | probe TARGETS]\n")
         return 2
     client = GatewayClient(gateway, token_path)
     try:

@@ -17,7 +17,7 @@ from remit.controller.watches import Watches
 
 
 def test_what_is_absent_has_its_default() -> None:
-    assert from_environment({"REMIT_HARNESS_IMAGE": "h:1"}) == Settings("h:1")
+    assert from_environment({"REMIT_HARNESS_IMAGE": "h:1"}) == Settings("h:1", probe_seconds=600)
 
 
 def test_every_setting_is_read() -> None:
@@ -30,10 +30,16 @@ def test_every_setting_is_read() -> None:
             "REMIT_RESYNC_SECONDS": "2",
             "REMIT_STOP_GRACE_SECONDS": "3",
             "REMIT_OUTCOME_GRACE_SECONDS": "4",
+            "REMIT_PROBE_SECONDS": "5",
+            "REMIT_PROBE_INTERNET": "192.0.2.1:443, [2001:db8::1]:443",
         }
     )
 
-    assert read == Settings("h:1", "elsewhere", "127.0.0.1", 1, 2, 3, 4)
+    assert read == Settings(
+        *("h:1", "elsewhere", "127.0.0.1", 1, 2, 3, 4),
+        probe_seconds=5,
+        probe_internet=("192.0.2.1:443", "[2001:db8::1]:443"),
+    )
 
 
 def test_the_lease_can_be_shorter_or_none_and_belongs_to_a_name() -> None:
