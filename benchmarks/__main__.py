@@ -7,7 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import api_writes, cluster_up, cold_start, gateway_cpu, setting, warm_start
+from benchmarks import (
+    api_writes,
+    cluster_up,
+    cold_start,
+    controller_cpu,
+    gateway_cpu,
+    revocation,
+    scale,
+    setting,
+    warm_start,
+)
 from benchmarks.machine import RESULTS, ROOT, commit
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
@@ -21,7 +31,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "cold-start": cold_start.measure,
     "gateway-cpu": gateway_cpu.measure,
     "api-writes": api_writes.measure,
+    "revocation": revocation.measure,
     "warm-start": warm_start.measure,
+    "controller-cpu": controller_cpu.measure,
+    "scale": scale.measure,
 }
 
 
@@ -31,10 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
     parser.add_argument("--cold", action="store_true", help="cluster-up also builds everything anew: many minutes")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each comparison; 0: as the benchmark has it")
+    parser.add_argument("--small", action="store_true", help="as small as it runs at all: to try the benchmark itself")
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}")
-    options = Options(cold=given.cold, rounds=given.rounds)
+    options = Options(cold=given.cold, rounds=given.rounds, small=given.small)
     try:
         return max(run(name, options) for name in given.names or BENCHMARKS)
     finally:
@@ -51,9 +65,11 @@ def run(name: str, options: Options) -> int:
         print(f"  could not be run: {error}", flush=True)
         return 2
     rows = [row_of(each, before) for each in comparisons]
-    store(RESULTS, rows)
+    if not options.small:
+        store(RESULTS, rows)
     print(table(rows))
-    print(f"  took {time.monotonic() - started:.0f} s; rows are in {RESULTS.relative_to(ROOT)}", flush=True)
+    kept = "nothing is kept" if options.small else f"rows are in {RESULTS.relative_to(ROOT)}"
+    print(f"  took {time.monotonic() - started:.0f} s; {kept}", flush=True)
     return int(any(row["ok"] is False for row in rows))
 
 

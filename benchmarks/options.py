@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rounds` 0 leaves the number to the benchmark."""
+    """`rounds` 0 leaves the number to the benchmark; `small` is to see that it runs, not what it measures."""
 
     cold: bool = False
     rounds: int = 0
+    small: bool = False
 
     def rounds_or(self, usual: int) -> int:
         """Return the number of rounds."""
