@@ -18,6 +18,7 @@ from remit.api.reasons import ObjectReason
 from remit.api.toolgrant import ToolGrantSpec
 from remit.core.digest import canonical
 from remit.core.engines import RuleEngine, SchemaEngine
+from remit.core.faults import path_of
 from remit.core.floors import with_foreign_runtime_class, with_too_much_room, with_unpinned_image
 from remit.core.prepare import CompiledBundle, Refusal, prepare
 
@@ -127,7 +128,7 @@ def _refuse(kind: str, source: Mapping[str, Any], reason: ObjectReason, message:
 def _places(error: ValidationError) -> str:
     """Say where and what, without the values."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = "; ".join(f"{'.'.join(map(str, f['loc'])) or 'spec'}: {f['msg']}" for f in faults[:_MAX_FAULTS])
+    shown = "; ".join(f"{path_of(f['loc'])}: {f['msg']}" for f in faults[:_MAX_FAULTS])
     more = len(faults) - _MAX_FAULTS
     return shown if more <= 0 else f"{shown}; and {more} more"
 
@@ -156,7 +157,7 @@ def _bundled_agent(source: Mapping[str, Any]) -> BundledAgent:
             "Agent",
             source,
             ObjectReason.INVALID_SPEC,
-            "runtime: must have exactly one of harness and container",
+            "spec.runtime: must have exactly one of harness and container",
         )
     labels = source["metadata"].get("labels") or {}
     return BundledAgent(ref=_reference(source), labels=labels, spec=spec)
@@ -207,14 +208,14 @@ def _bundled_grant(source: Mapping[str, Any]) -> BundledGrant:
 def _grant_fault(spec: ToolGrantSpec) -> str:
     """Check what the kind's CEL rules and list-map keys check at the apiserver."""
     if (spec.upstream.mcp is None) == (spec.upstream.model is None):
-        return "upstream: must have exactly one of mcp and model"
+        return "spec.upstream: must have exactly one of mcp and model"
     if (spec.upstream.mcp is not None) != bool(spec.tools):
-        return "tools: must be given for an mcp upstream, and for that only"
+        return "spec.tools: must be given for an mcp upstream, and for that only"
     model = spec.upstream.model
     names = [tool.name for tool in spec.tools] + [m.name for m in (model.models if model else ())]
     if len(set(names)) != len(names):
-        return "tools: a name stands twice"
-    return "" if _one_selector(spec.agents) else "agents: must have exactly one of names and matchLabels"
+        return "spec.tools: a name stands twice"
+    return "" if _one_selector(spec.agents) else "spec.agents: must have exactly one of names and matchLabels"
 
 
 def _one_selector(selector: AgentSelector) -> bool:
@@ -266,14 +267,14 @@ def _bundled_policy(source: Mapping[str, Any], install_namespace: str) -> Bundle
             "Policy",
             source,
             ObjectReason.NAMESPACE_SELECTOR_NOT_ALLOWED,
-            f"namespaceSelector: only a Policy in {install_namespace} may hold in other namespaces",
+            f"spec.namespaceSelector: only a Policy in {install_namespace} may hold in other namespaces",
         )
     if spec.agents is not None and not _one_selector(spec.agents):
         raise _refuse(
             "Policy",
             source,
             ObjectReason.INVALID_SPEC,
-            "agents: must have exactly one of names and matchLabels",
+            "spec.agents: must have exactly one of names and matchLabels",
         )
     return BundledPolicy(ref=_reference(source), spec=spec)
 

@@ -30,7 +30,7 @@ def with_unpinned_image(bundle: Bundle) -> Refusal | None:
     strict = [p for p in bundle.policies if p.spec.sandbox.images is ImageReferences.DIGEST]
     if not strict:
         return None
-    asks = "runtime.container.image must be named by digest (NAME@sha256:...): POLICY asks for it"
+    asks = "spec.runtime.container.image must be named by digest (NAME@sha256:...): POLICY asks for it"
     return _refuse(bundle, ObjectReason.IMAGE_NOT_PINNED, strict[0], asks)
 
 
@@ -41,7 +41,7 @@ def with_foreign_runtime_class(bundle: Bundle) -> Refusal | None:
         allowed = policy.spec.sandbox.runtime_class_names
         if allowed is not None and chosen not in allowed:
             found = f"is {chosen}" if chosen else "is not set"
-            asks = f"sandbox.runtimeClassName {found}: POLICY asks for one of {', '.join(sorted(allowed))}"
+            asks = f"spec.sandbox.runtimeClassName {found}: POLICY asks for one of {', '.join(sorted(allowed))}"
             return _refuse(bundle, ObjectReason.RUNTIME_CLASS_NOT_ALLOWED, policy, asks)
     return None
 
@@ -51,7 +51,7 @@ def with_too_much_room(bundle: Bundle) -> Refusal | None:
     for policy in bundle.policies:
         for field, asked, most in _bounds(bundle, policy):
             if most is not None and asked > most:
-                asks = f"sandbox.{field} is {asked}: POLICY allows {most}"
+                asks = f"spec.sandbox.{field} is {asked}: POLICY allows {most}"
                 return _refuse(bundle, ObjectReason.RESOURCES_NOT_ALLOWED, policy, asks)
     return None
 

@@ -23,6 +23,7 @@ from remit.core.engines import (
     RuleEngine,
     SchemaEngine,
 )
+from remit.core.faults import OUTPUT_SCHEMA, constraint_place, rule_place, schema_place
 
 _MAX_TOOL_NAME = 64
 _EFFECT_ORDER = (Effect.DENY, Effect.REQUIRE_APPROVAL, Effect.ALLOW)
@@ -152,7 +153,7 @@ def _require_output_schema(bundle: Bundle, engine: SchemaEngine) -> None:
         engine.compile(schema)
     except InvalidSchemaError as error:
         reason, name = ObjectReason.INVALID_SCHEMA, bundle.agent.ref.name
-        raise _InvalidError(Refusal(reason, f"loop.outputSchema: {error}", "Agent", name)) from error
+        raise _InvalidError(Refusal(reason, f"{OUTPUT_SCHEMA}: {error}", "Agent", name)) from error
 
 
 def _by_shown_name(entry: GrantedTool) -> str:
@@ -162,21 +163,21 @@ def _by_shown_name(entry: GrantedTool) -> str:
 def _rules_of(bundle: Bundle, engine: RuleEngine) -> list[PolicyRule]:
     """Compile all rules: denies first, so that the strongest finding ends a decision."""
     compiled = [
-        PolicyRule(f"{p.ref.namespace}/{p.ref.name}", rule, _compiled_rule(p, rule, engine))
+        PolicyRule(f"{p.ref.namespace}/{p.ref.name}", rule, _compiled_rule(p, index, engine))
         for p in bundle.policies
-        for rule in p.spec.rules
+        for index, rule in enumerate(p.spec.rules)
     ]
     return sorted(compiled, key=lambda entry: _EFFECT_ORDER.index(entry.rule.effect))
 
 
-def _compiled_rule(policy: BundledPolicy, rule: Rule, engine: RuleEngine) -> CompiledRule:
+def _compiled_rule(policy: BundledPolicy, index: int, engine: RuleEngine) -> CompiledRule:
     try:
-        return engine.compile(rule.when)
+        return engine.compile(policy.spec.rules[index].when)
     except InvalidRuleError as error:
         raise _InvalidError(
             Refusal(
                 ObjectReason.INVALID_RULE,
-                f"rules[{rule.name}].when: {error}",
+                f"{rule_place(index)}: {error}",
                 "Policy",
                 policy.ref.name,
             )
@@ -197,11 +198,11 @@ def _tools_of(bundle: Bundle, ordered: list[PolicyRule], rules: RuleEngine, sche
                 risk=tool.risk,
                 tool=tool,
                 model=None,
-                schema=_compiled_schema(grant, tool, schemas),
-                constraints=_compiled_constraints(grant, tool, rules),
+                schema=_compiled_schema(grant, number, schemas),
+                constraints=_compiled_constraints(grant, number, rules),
                 rules=_about(ordered, grant, tool.name, tool.risk),
             )
-            for tool in grant.spec.tools
+            for number, tool in enumerate(grant.spec.tools)
         ]
         if grant.spec.upstream.model is not None:
             found += _models_of(grant, grant.spec.upstream.model, end, ordered)
@@ -243,24 +244,21 @@ def _on_grant(grant: BundledGrant, reason: ObjectReason, message: str) -> _Inval
     return _InvalidError(Refusal(reason, message, "ToolGrant", grant.ref.name))
 
 
-def _compiled_schema(grant: BundledGrant, tool: Tool, engine: SchemaEngine) -> CompiledSchema:
+def _compiled_schema(grant: BundledGrant, number: int, engine: SchemaEngine) -> CompiledSchema:
     try:
-        return engine.compile(tool.input_schema)
+        return engine.compile(grant.spec.tools[number].input_schema)
     except InvalidSchemaError as error:
-        raise _on_grant(grant, ObjectReason.INVALID_SCHEMA, f"tools[{tool.name}].inputSchema: {error}") from error
+        raise _on_grant(grant, ObjectReason.INVALID_SCHEMA, f"{schema_place(number)}: {error}") from error
 
 
-def _compiled_constraints(grant: BundledGrant, tool: Tool, engine: RuleEngine) -> tuple[CompiledConstraint, ...]:
+def _compiled_constraints(grant: BundledGrant, number: int, engine: RuleEngine) -> tuple[CompiledConstraint, ...]:
     compiled = []
-    for place, constraint in enumerate(tool.constraints):
+    for index, constraint in enumerate(grant.spec.tools[number].constraints):
         try:
             expression = engine.compile(constraint.expression)
         except InvalidRuleError as error:
-            raise _on_grant(
-                grant,
-                ObjectReason.INVALID_RULE,
-                f"tools[{tool.name}].constraints[{place}].expression: {error}",
-            ) from error
+            place = constraint_place(number, index)
+            raise _on_grant(grant, ObjectReason.INVALID_RULE, f"{place}: {error}") from error
         compiled.append(CompiledConstraint(expression, constraint.message))
     return tuple(compiled)
 

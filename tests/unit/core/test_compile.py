@@ -200,26 +200,26 @@ def test_a_tag_is_taken_only_where_every_policy_allows_it() -> None:
 def test_a_rule_that_does_not_compile_is_named(when: str, fault: str) -> None:
     refusal = refused(None, None, [a_policy(a_rule("bad", when=when))])
     assert (refusal.reason, refusal.kind, refusal.name) == (ObjectReason.INVALID_RULE, "Policy", "rules")
-    assert refusal.message.startswith(f"rules[bad].when: {fault}")
+    assert refusal.message.startswith(f"spec.rules[0].when: {fault}")
 
 
 def test_a_constraint_that_does_not_compile_is_named() -> None:
     constraints = [{"expression": "true", "message": "m"}, {"expression": "nothing", "message": "m"}]
     refusal = refused(None, [a_grant("core", a_tool(constraints=constraints)), a_model_grant()])
     assert (refusal.reason, refusal.name) == (ObjectReason.INVALID_RULE, "core")
-    assert refusal.message.startswith("tools[credit].constraints[1].expression: 1:1: undeclared reference")
+    assert refusal.message.startswith("spec.tools[0].constraints[1].expression: 1:1: undeclared reference")
 
 
 def test_a_schema_that_cannot_be_used_is_named() -> None:
     refusal = refused(None, [a_grant("core", a_tool(inputSchema={"$ref": "#"})), a_model_grant()])
     assert (refusal.reason, refusal.name) == (ObjectReason.INVALID_SCHEMA, "core")
-    assert refusal.message.startswith("tools[credit].inputSchema: ")
+    assert refusal.message.startswith("spec.tools[0].inputSchema: ")
 
 
 def test_a_schema_of_results_that_cannot_be_used_is_named() -> None:
     refusal = refused(an_agent(loop={"outputSchema": {"$ref": "#"}}))
     assert (refusal.reason, refusal.kind) == (ObjectReason.INVALID_SCHEMA, "Agent")
-    assert refusal.message.startswith("loop.outputSchema: ")
+    assert refusal.message.startswith("spec.loop.outputSchema: ")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_malformed_object_is_refused_with_its_place(objects: dict[str, Any], k
     grants = [*objects["grants"], a_model_grant()] if "grants" in objects else None
     refusal = refused(objects.get("agent"), grants, objects.get("policies"))
     assert (refusal.reason, refusal.kind) == (ObjectReason.INVALID_SPEC, kind)
-    assert refusal.message.startswith(place)
+    assert refusal.message.startswith(f"spec.{place}")
 
 
 def test_a_refusal_names_at_most_five_places() -> None:
