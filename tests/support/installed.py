@@ -89,8 +89,12 @@ class Place:
 
     def reason(self, kind: str, name: str, namespace: str) -> str:
         """Return the reason of an object's leading condition."""
+        return str(self.leading(kind, name, namespace).get("reason", ""))
+
+    def leading(self, kind: str, name: str, namespace: str) -> Object:
+        """Return an object's leading condition; empty when there is none."""
         conditions = self.get(kind, name, "-n", namespace).get("status", {}).get("conditions", ())
-        return str((find_condition(conditions, "Ready") or {}).get("reason", ""))
+        return dict(find_condition(conditions, "Ready") or {})
 
     def govern(self, namespace: str, name: str = "governed") -> None:
         """Have a run start and be terminated: controller and gateway both do their part."""

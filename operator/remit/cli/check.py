@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,7 @@ def warning(what: str, remedy: str) -> Finding:
     return Finding(Verdict.WARNING, what, remedy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """An installation, or the place for one."""
 
@@ -87,6 +88,12 @@ class Look:
     def namespace(self) -> str:
         """Where it is, or will be."""
         return self.target.namespace
+
+    @cached_property
+    def made(self) -> list[Manifest]:
+        """What such an installation consists of."""
+        alone = "REMIT_WATCH_NAMESPACE" in str(self.here("deployment", "remit-controller"))
+        return release(Images("", "", ""), self.namespace, Scope.NAMESPACE if alone else Scope.ALL)
 
     def read(self, *what: str) -> dict[str, Any]:
         """Return what kubectl gets; empty when there is none."""
@@ -164,7 +171,7 @@ def kinds_installed(look: Look) -> Iterator[Finding]:
     revisions = {}
     for each in look.read("crd", "-l", "app.kubernetes.io/part-of=remit").get("items", []):
         revisions[each["metadata"]["name"]] = int(each["metadata"].get("annotations", {}).get(ANNOTATION_REVISION, 1))
-    wanted = [each["metadata"]["name"] for each in made(look) if each["kind"] == "CustomResourceDefinition"]
+    wanted = [each["metadata"]["name"] for each in look.made if each["kind"] == "CustomResourceDefinition"]
     for name in wanted:
         if name not in revisions:
             yield missing(f"the kind {name} is not installed", INSTALL_FIRST)
@@ -178,7 +185,7 @@ def kinds_installed(look: Look) -> Iterator[Finding]:
 def objects_there(look: Look) -> Iterator[Finding]:
     """Look whether everything that an installation consists of is there."""
     known = {"MutatingAdmissionPolicy"} if not serves_newest(look) else set()
-    wanted = [each for each in made(look) if not any(each["kind"].startswith(name) for name in known)]
+    wanted = [each for each in look.made if not any(each["kind"].startswith(name) for name in known)]
     given = json.dumps({"apiVersion": "v1", "kind": "List", "items": wanted})
     found = json.loads(look.target.run("get", "--ignore-not-found", "-o", "json", "-f", "-", given=given) or "{}")
     there = {(each["kind"], each["metadata"]["name"]) for each in found.get("items", [found] if found else [])}
@@ -197,7 +204,7 @@ def serves_newest(look: Look) -> bool:
 def rights(look: Look) -> Iterator[Finding]:
     """Look whether our accounts may do what they must."""
     for account in (CONTROLLER_ACCOUNT, GATEWAY_ACCOUNT):
-        wanted = rights_of(made(look), account, look.namespace)
+        wanted = rights_of(look.made, account, look.namespace)
         lacking = refused(look.target, account, wanted)
         for right in lacking:
             yield missing(
@@ -274,14 +281,6 @@ AFTER: tuple[Check, ...] = (
     gateway_reachable,
     enforcement,
 )
-
-
-def made(look: Look) -> list[Manifest]:
-    """Return what such an installation consists of."""
-    scope = (
-        Scope.NAMESPACE if "REMIT_WATCH_NAMESPACE" in str(look.here("deployment", "remit-controller")) else Scope.ALL
-    )
-    return release(Images("", "", ""), look.namespace, scope)
 
 
 def findings(look: Look, checks: Iterable[Check]) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ import yaml
 from remit.api.names import INSTALL_NAMESPACE
 
 Manifest = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same, and ten times faster where libyaml is there."""
 FILES = ("namespace", "rbac", "admission", "network", "controller", "gateway")
 HARNESS_VARIABLE = "REMIT_HARNESS_IMAGE"
 PREPARATION = frozenset({"Namespace", "CustomResourceDefinition"})
@@ -70,7 +72,7 @@ def files(root: Path, scope: Scope) -> list[Path]:
 def read(path: Path, namespace: str) -> Iterator[Manifest]:
     """Yield a file's manifests; CEL rules name the namespace too, so it is replaced in the text."""
     text = path.read_text().replace(INSTALL_NAMESPACE, namespace)
-    yield from (manifest for manifest in yaml.safe_load_all(text) if manifest)
+    yield from (manifest for manifest in yaml.load_all(text, Loader=LOADER) if manifest)
 
 
 def set_images(deployment: Manifest, images: Images) -> None:

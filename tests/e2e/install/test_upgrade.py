@@ -117,9 +117,9 @@ def stop(place: Place, name: str) -> None:
     place.kubectl("patch", "agentrun", name, "-n", HOME, "--type=merge", "-p", wanted)
     place.until("Cancelled", name, HOME)
     eventually(
-        lambda: place.get("agentrun", name, "-n", HOME)["status"].get("outcome"),
-        within_seconds=30,
-        why="the gateway says how it ended",
+        lambda: place.get("agentrun", name, "-n", HOME)["status"].get("evidence"),
+        within_seconds=60,
+        why="the gateway closes its evidence",
     )
 
 
