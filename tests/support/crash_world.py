@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -85,15 +85,18 @@ class CrashWorld:
     kills: int = 0
     spawning: Any = field(default_factory=forkserver)
 
-    def trial(self, crash_at: str) -> Ended:
-        """Run the example once with a gateway that dies at `crash_at` and comes back."""
+    def trial(self, crash_at: str, meanwhile: Callable[[Path], None] = lambda _: None) -> Ended:
+        """Run the example once with a gateway that dies at `crash_at` and comes back.
+
+        While it is dead, `meanwhile` may change the world, which is the file world.json of its folder.
+        """
         self.trials += 1
         folder = self.directory / f"trial-{self.trials}"
         folder.mkdir()
         account = FIRST_ACCOUNT + self.trials - 1
         (folder / "world.json").write_text(world_file(self.cluster(account)))
         (folder / "token").write_text(TOKEN)
-        with Keeper(self, folder, crash_at) as keeper:
+        with Keeper(self, folder, crash_at, meanwhile) as keeper:
             client = GatewayClient(keeper.url, folder / "token", retry=30)
             try:
                 work(client)
@@ -147,6 +150,7 @@ class Keeper:
     world: CrashWorld
     folder: Path
     crash_at: str
+    meanwhile: Callable[[Path], None]
     crashed: bool = False
     stopping: bool = False
     process: BaseProcess | None = None
@@ -187,6 +191,7 @@ class Keeper:
         assert self.process.exitcode == -signal.SIGKILL, f"the gateway ended by itself: {self.process.exitcode}"
         self.crashed = True
         self.world.kills += 1
+        self.meanwhile(self.folder)
         self.start("")
         self.process.join()
 
