@@ -107,6 +107,10 @@ class Count:
     apart: int
     everybody: int
     """Writes of all users within the span, Events too, without leases and reviews."""
+    events: int = 0
+    """Events among those apart."""
+    everything: int = 0
+    """Writes of these users within the span, of whatever sort."""
 
     def text(self) -> str:
         """Say which writes they are."""
@@ -125,6 +129,8 @@ def count(found: Iterable[Write], users: frozenset[str], span: Span) -> Count:
         after=sum(not span.holds(write) for write in objects),
         apart=sum(span.holds(write) for write in own) - sum(span.holds(write) for write in objects),
         everybody=sum(write.sort in {Sort.OBJECT, Sort.EVENT} for write in all_within),
+        events=sum(span.holds(write) and write.sort is Sort.EVENT for write in own),
+        everything=sum(span.holds(write) for write in own),
     )
 
 

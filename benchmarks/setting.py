@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import os
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,8 @@ PAYMENTS = (
 """A payment can be disputed once, so each run takes one of its own."""
 SESSION = token_hex(4)
 """Nothing is done twice: the runs of another session on the same cluster are other work."""
+SESSION = secrets.token_hex(3)
+"""In the name of every run: work that was done once, in whatever session, is not done again."""
 POLL_SECONDS = 0.05
 FINISH_SECONDS = 120.0
 

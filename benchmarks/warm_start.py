@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +20,7 @@ from benchmarks.machine import circumstances, scratch
 from benchmarks.observers import Observer, observing
 from benchmarks.options import Options
 from benchmarks.rows import Bound, Comparison
-from benchmarks.setting import BARE, PAYMENTS, RUNS, Setting, agent_run, furnished, until, wait_for_success
+from benchmarks.setting import BARE, PAYMENTS, RUNS, SESSION, Setting, agent_run, furnished, until, wait_for_success
 from remit.adapters.access import from_kubeconfig
 from remit.adapters.clock import SystemClock
 from remit.adapters.cluster import KubernetesCluster
@@ -58,17 +60,10 @@ def measure(options: Options) -> list[Comparison]:
     """Start each in turn, round after round, every pool full and refilling."""
     made, folder = furnished(options), scratch("warm-start")
     disk = circumstances(folder)
-    made.stage.kubectl("patch", "agent", "-n", BANK, "dispute-resolver", "--type=merge", "-p", warm(REPLICAS))
-    until(lambda: pool_is_full(made), "the agent's pool is full")
-    pod = spec_of(made.get(WARM_PODS)["items"][0])
-    try:
-        with (
-            listening(made.host) as listener,
-            agent_sandbox.installed(made, folder, sleeping(pod), replicas=REPLICAS, say=options.say),
-        ):
+    with resized(made, REPLICAS), listening(made.host) as listener:
+        pod = spec_of(made.get(WARM_PODS)["items"][0])
+        with agent_sandbox.installed(made, folder, sleeping(pod), replicas=REPLICAS, say=options.say):
             times = asyncio.run(all_rounds(made, listener, pod, options))
-    finally:
-        made.stage.kubectl("patch", "agent", "-n", BANK, "dispute-resolver", "--type=merge", "-p", warm(0))
     return comparisons(times, disk)
 
 
@@ -98,8 +93,7 @@ async def all_rounds(made: Setting, listener: Listener, pod: dict[str, Any], opt
 
 async def governed(made: Setting, cluster: KubernetesCluster, runs: Observer, number: int) -> tuple[float, float]:
     """Return a run's seconds to Running as a watch sees it, and to the intent of its first tools/call."""
-    name = f"bench-warm-{number}"
-    await asyncio.to_thread(made.delete, f"{RUNS}/{name}")
+    name = f"bench-warm-{number}-{SESSION}"
     await asyncio.to_thread(until, lambda: pool_is_full(made), "the agent's pool is full")
     await asyncio.sleep(REST_SECONDS)
     created = SystemClock().now()
@@ -189,6 +183,18 @@ def is_running(run: Any) -> bool:
 def pool_is_full(made: Setting) -> bool:
     """Tell whether all pods that should stand ready do."""
     return sum(map(agent_sandbox.is_ready, made.get(WARM_PODS).get("items", []))) >= REPLICAS
+
+
+@contextmanager
+def resized(made: Setting, replicas: int) -> Iterator[None]:
+    """Have a pool of so many pods, full, while the block runs."""
+    where = ("patch", "agent", "-n", BANK, "dispute-resolver", "--type=merge", "-p")
+    made.stage.kubectl(*where, warm(replicas))
+    try:
+        until(lambda: pool_is_full(made), "the agent's pool is full")
+        yield
+    finally:
+        made.stage.kubectl(*where, warm(0))
 
 
 def warm(replicas: int) -> str:
