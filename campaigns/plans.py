@@ -147,7 +147,9 @@ async def play_all(the_stage: Stage, plans: Sequence[Plan], usual: Reference, *,
         count.longest = max(count.longest, time.monotonic() - began)
         count.violations += [f"{plan}: {each}" for each in found]
 
-    await asyncio.gather(*map(one, plans))
+    async with asyncio.TaskGroup() as group:
+        for plan in plans:
+            group.create_task(one(plan))
     return count
 
 

@@ -137,3 +137,63 @@ def _raises_on_eviction() -> None:
         return plain(pod)
 
     course.pod_facts = raising
+
+
+@plant("stall-unnoticed")
+def _stall_unnoticed() -> None:
+    module("controller.handlers")._bound = lambda _: None
+    module("controller.watches").Watches.due = lambda _: []
+
+
+@plant("silence-not-listed")
+def _silence_not_listed() -> None:
+    module("controller.watches").Watches.due = lambda self: sorted(self._doubtful)
+
+
+@plant("list-anew-not-followed")
+def _list_anew_not_followed() -> None:
+    watches = module("controller.watches").Watches
+    watches.answered = lambda self, path, **_: self.hear(self.kind_of(path))
+
+
+@plant("strange-error-ends-it")
+def _strange_error_ends_it() -> None:
+    main = module("controller.__main__")
+
+    async def watch(registry: Any, within: str, ending: Any) -> None:
+        settings, names = main.handlers.settings(), [within] if within else []
+        await main.kopf.operator(
+            registry=registry,
+            settings=settings,
+            clusterwide=not within,
+            namespaces=names,
+            standalone=True,
+            stop_flag=ending,
+        )
+
+    main.watch = watch
+
+
+@plant("writes-unfenced")
+def _writes_unfenced() -> None:
+    async def within(_: Any, write: Any) -> Any:
+        return await write()
+
+    module("controller.lease").Fenced._within = within
+
+
+@plant("tenure-without-end")
+def _tenure_without_end() -> None:
+    """Whoever once led thinks that it still does."""
+    tenure = module("controller.lease").Tenure
+    tenure.age_seconds = lambda self: float("inf") if self._sight is None and self._renewed is None else 0.0
+
+
+@plant("lease-taken-early")
+def _lease_taken_early() -> None:
+    module("controller.lease").Tenure._is_over = lambda *_: True
+
+
+@plant("looks-too-rarely")
+def _looks_too_rarely() -> None:
+    module("controller.lease").Terms.look_every = property(lambda self: self.seconds * 2.0)

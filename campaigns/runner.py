@@ -11,6 +11,7 @@ import pkgutil
 import random
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def _guarded(main: Main) -> Main:
         try:
             return await main(arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, the campaign did not do its work
-            print(f"broke off: {type(error).__name__}: {error}", flush=True)
+            traceback.print_exception(error)
             return 1
 
     return guarded

@@ -15,8 +15,11 @@ from campaigns.proxy.requests import target_of
 FROZEN_SECONDS = 2.0
 HIDDEN_SECONDS = 0.6
 PAST_SECONDS = 3.0
-GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
-GONE_FRAME = json.dumps({"type": "ERROR", "object": {**GONE, "message": "too old resource version"}}).encode() + b"\n"
+FAREWELLS = {
+    410: ("Expired", "too old resource version"),
+    500: ("InternalError", "etcdserver: no leader"),
+}
+LATE_SECONDS = 0.5
 
 
 @dataclass(eq=False)
@@ -27,7 +30,18 @@ class Stream:
     """The plural."""
     transport: asyncio.Transport | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the apiserver is to be taken for having said 410."""
+    """Set when the apiserver is to be taken for having ended it with an error."""
+    code: int = 410
+    """Which."""
+    is_mute: bool = False
+    """Whether this stream alone says nothing any more, not even that it ends."""
+
+    def farewell(self) -> bytes:
+        """Return the frame of the error."""
+        reason, message = FAREWELLS[self.code]
+        head = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+        status = {**head, "reason": reason, "code": self.code, "message": message}
+        return json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
 
 @dataclass
@@ -54,6 +68,10 @@ class Gate:
     away: bool = False
     """Whether nothing comes through at all."""
     on_write: Callable[[str], None] = field(default=lambda _: None)
+    on_lease: Callable[[], None] = field(default=lambda: None)
+    """Called when the program has written its lease."""
+    _hold: tuple[int, Callable[[], None]] | None = None
+    _held: asyncio.Event | None = None
     _numbers: Counter[str] = field(default_factory=Counter)
     _thawed: asyncio.Event = field(default_factory=asyncio.Event)
     _past: str = ""
@@ -75,6 +93,28 @@ class Gate:
         self.is_done = True
         self.fired.set()
         return self.plan.fault
+
+    def hold_after(self, writes: int, then: Callable[[], None]) -> None:
+        """Let so many writes pass; hold the next one back, until `let_go`, and do `then` at once."""
+        self._hold = (writes, then)
+
+    def let_go(self) -> None:
+        """Let what is held back arrive; hold nothing from now on."""
+        self._hold = None
+        if self._held is not None:
+            self._held.set()
+
+    async def held(self) -> None:
+        """Wait, if this write is the one to be held back."""
+        if self._hold is None:
+            return
+        left, then = self._hold
+        if left > 0:
+            self._hold = (left - 1, then)
+            return
+        self._hold, self._held = None, asyncio.Event()
+        then()
+        await self._held.wait()
 
     def note_version(self, stored: Any) -> None:
         """Remember how far the cluster was after a write."""
@@ -130,6 +170,17 @@ class Gate:
         for stream in list(self._of(kinds)):
             if stream.transport is not None:
                 stream.transport.abort()
+
+    def mute(self, kind: str) -> None:
+        """Have the kind's watch that is under way say nothing any more; a later one speaks."""
+        for stream in self._of([kind]):
+            stream.is_mute = True
+
+    def gone_after(self, kinds: Iterable[str], code: int = 410) -> None:
+        """Hide what happens for a moment, then end the watches with an error."""
+        for stream in self._of(kinds):
+            stream.code, stream.is_mute = code, True
+        asyncio.get_running_loop().call_later(LATE_SECONDS, self.gone, list(kinds))
 
     def gone(self, kinds: Iterable[str] = ("*",)) -> None:
         """Say to watches that they are too far behind."""

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from campaigns.proxy.gate import GONE_FRAME, Gate, Stream, is_list, is_watch
+from campaigns.proxy.gate import Gate, Stream, is_list, is_watch
 from campaigns.proxy.plan import Fault
 from campaigns.proxy.requests import scoped, signature, target_of
 from remit.adapters.access import Access
@@ -74,6 +74,8 @@ class Proxy:
             if not name:
                 answer = await self._forward(request, gate, body)
                 gate.listed += is_list(request)
+                if "/leases" in request.path and request.method == "PATCH" and answer.status < 400:
+                    gate.on_lease()
                 return answer
             return await self._write(request, gate, body, gate.number(name))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
@@ -85,6 +87,7 @@ class Proxy:
             return abort(request)
         if fault in REFUSALS:
             return refusal(fault)
+        await gate.held()
         answer = await self._forward(request, gate, body)
         if fault is Fault.KILLED_AFTER:
             gate.replace()
@@ -146,9 +149,12 @@ class Proxy:
             while True:
                 await asyncio.wait({ended, following}, return_when=asyncio.FIRST_COMPLETED)
                 if ended.done():
-                    await told.write(GONE_FRAME)
+                    await told.write(stream.farewell())
                     return
                 frame = following.result()
+                if stream.is_mute:
+                    await ended
+                    continue
                 await self._hold(stream, gate)
                 if not frame:
                     return

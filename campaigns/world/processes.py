@@ -61,7 +61,7 @@ class Program:
 
     def start(self) -> None:
         """Start it."""
-        environment = {**self.environment, "CAMPAIGN_START": str(self.starts + 1)}
+        environment = {"CAMPAIGN_START": str(self.starts + 1), **self.environment}
         arguments = (self.name, environment, str(self.log), self.plant)
         self.process = self.context.Process(target=enter, args=arguments, daemon=True)
         self.process.start()

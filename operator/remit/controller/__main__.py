@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+from contextlib import suppress
+from functools import partial
 
-import kopf
 import structlog
 
 from remit.adapters.access import Access, AccessError, find_access
@@ -24,6 +26,7 @@ from remit.controller.reconcile import Controller
 from remit.controller.settings import Settings, SettingsError, from_environment
 from remit.controller.store import Watched
 from remit.controller.telemetry import Standing, serve
+from remit.controller.watching import Watching
 from remit.ports import ClusterError
 
 FINISH_SECONDS = 10.0
@@ -46,22 +49,23 @@ def main() -> int:
 
 async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | None = None) -> None:
     """Watch, reconcile while this process leads, and serve health until `stop` is set or the process must end."""
-    registry, clock, ending = kopf.OperatorRegistry(), SystemClock(), stop or asyncio.Event()
+    clock, ending = SystemClock(), stop or asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
     async with KubernetesCluster(access, within=settings.watch_namespace) as cluster:
         tenure = claim(cluster, clock, settings)
         writable = cluster if tenure is None else Fenced(cluster, tenure)
         controller = Controller(writable, clock, settings, rules=CelEngine(), schemas=JsonSchemaEngine())
         controller.metrics.leads.set_function(lambda: float(tenure is None or tenure.is_held))
-        handlers.register(registry, controller, access)
         watches = controller.watches
         standing = Standing(lambda: controller.is_synced, watches.silent, watches.silence_seconds)
         runner = await serve(controller.metrics, standing, host=settings.host, port=settings.metrics_port)
         log.info("started", server=access.server, harness_image=settings.harness_image)
         background: list[asyncio.Task[None]] = []
         try:
-            await until_served(cluster)
+            await until_served(cluster, ending)
             background = start_background(controller, cluster, tenure, ending)
-            await watch(registry, settings.watch_namespace, ending)
+            await watch(controller, access, ending)
         finally:
             await controller.work.finish(FINISH_SECONDS)
             await end(background)
@@ -111,9 +115,9 @@ async def end(background: list[asyncio.Task[None]]) -> None:
         task.result()
 
 
-async def until_served(cluster: KubernetesCluster) -> None:
+async def until_served(cluster: KubernetesCluster, ending: asyncio.Event) -> None:
     """Wait for the kinds: kopf looks for them once, and would never watch those that are installed later."""
-    while True:
+    while not ending.is_set():
         try:
             absent = [
                 watched.kind
@@ -129,23 +133,20 @@ async def until_served(cluster: KubernetesCluster) -> None:
         await asyncio.sleep(1)
 
 
-async def watch(registry: kopf.OperatorRegistry, within: str, ending: asyncio.Event) -> None:
-    """Have kopf watch until asked to end; what else ends it is no reason to end: it is begun anew."""
-    while True:
-        try:
-            await kopf.operator(
-                registry=registry,
-                settings=handlers.settings(),
-                clusterwide=not within,
-                namespaces=[within] if within else [],
-                standalone=True,
-                stop_flag=ending,
-            )
-        except Exception as error:  # noqa: BLE001 - a process loop: an answer that kopf does not know ends its watches
-            log.warning("the watches ended", error=type(error).__name__, why=str(error)[:500])
-            await asyncio.sleep(1)
-        else:
-            return
+async def watch(controller: Controller, access: Access, ending: asyncio.Event) -> None:
+    """Have kopf watch until asked to end; one that has ended by itself, or has gone deaf, is followed by another."""
+    watching = Watching(partial(handlers.operator, controller, access, asyncio.get_running_loop().call_soon_threadsafe))
+    try:
+        while not ending.is_set():
+            if not watching.is_alive or controller.watches.are_deaf:
+                await watching.end()
+                controller.watches.begin()
+                watching.begin()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await ending.wait()
+    finally:
+        await watching.end()
 
 
 async def resync(controller: Controller, cluster: KubernetesCluster) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -24,8 +25,23 @@ ANSWER_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
 REFUSED = 400
 
+Life = Coroutine[Any, Any, None]
 
-def register(registry: kopf.OperatorRegistry, controller: Controller, access: Access) -> None:
+
+Deliver = Callable[[Callable[[], None]], object]
+"""Has something done where the controller lives: kopf lives in a thread of its own."""
+
+
+def operator(controller: Controller, access: Access, deliver: Deliver, ending: asyncio.Event) -> Life:
+    """Return a life of kopf's: it watches all, or the one namespace that we may see, until asked to end."""
+    registry, within = kopf.OperatorRegistry(), controller.settings.watch_namespace
+    register(registry, controller, access, deliver)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that signals are ours is no warning
+    whole: dict[str, Any] = {"namespaces": [within]} if within else {"clusterwide": True}
+    return kopf.operator(registry=registry, settings=settings(), standalone=True, stop_flag=ending, **whole)
+
+
+def register(registry: kopf.OperatorRegistry, controller: Controller, access: Access, deliver: Deliver) -> None:
     """Have kopf log in as `access` and hand every watched object to the controller."""
     pauses = chain((0.0,), repeat(LOGIN_SECONDS))
     way = partial(session, access, controller.watches, controller.settings.watch_namespace)
@@ -36,20 +52,21 @@ def register(registry: kopf.OperatorRegistry, controller: Controller, access: Ac
         return kopf.AiohttpSession(server=access.server, aiohttp_session=way())
 
     for watched in WATCHED:
-        _register_kind(registry, controller, watched)
+        _register_kind(registry, controller, watched, deliver)
 
 
-def _register_kind(registry: kopf.OperatorRegistry, controller: Controller, watched: Watched) -> None:
+def _register_kind(registry: kopf.OperatorRegistry, controller: Controller, watched: Watched, deliver: Deliver) -> None:
     """An index makes kopf wait until every kind was listed before the first event is handed on."""
     where = (watched.group, watched.version, watched.plural)
 
     @kopf.index(*where, id=f"seen-{watched.plural}", registry=registry)
     async def see(body: kopf.Body, **_: Any) -> None:
-        controller.see(watched.kind, stored(body, watched))
+        deliver(partial(controller.see, watched.kind, stored(body, watched)))
 
     @kopf.on.event(*where, id=watched.plural, registry=registry)
     async def note(event: kopf.RawEvent, **_: Any) -> None:
-        controller.note(watched.kind, stored(event["object"], watched), gone=event["type"] == "DELETED")
+        gone = event["type"] == "DELETED"
+        deliver(partial(controller.note, watched.kind, stored(event["object"], watched), gone=gone))
 
 
 def stored(body: Mapping[str, Any], watched: Watched) -> dict[str, Any]:

@@ -20,6 +20,8 @@ SILENT_SECONDS: Final = 25.0
 """A watch that gave no proof for so long may be dead: what it would have told is listed until it speaks again."""
 LISTED_AGAIN_SECONDS: Final = 15.0
 """How often that is done."""
+DEAF_SECONDS: Final = 30.0
+"""When all watches have been silent for so long, they are begun anew."""
 UNWELL_SECONDS: Final = 60.0
 """A process whose watch stays silent for so long is better started anew."""
 
@@ -35,6 +37,17 @@ class Watches:
         self._listed: dict[str, float] = {}
         """When kopf or we last listed the kind whole."""
         self._doubtful: set[str] = set()
+        self._begun = clock.monotonic()
+
+    def begin(self) -> None:
+        """Note that all watches were begun anew just now."""
+        self._begun = self._clock.monotonic()
+
+    @property
+    def are_deaf(self) -> bool:
+        """Whether not one of them has spoken for a while, however new they are."""
+        last = max([self._begun, *list(self._heard.values())])
+        return self._clock.monotonic() - last > DEAF_SECONDS
 
     def kind_of(self, path: str) -> str:
         """Return the watched kind that a URL's path lists or watches; empty for any other request."""
@@ -64,7 +77,7 @@ class Watches:
     def silence_seconds(self) -> Mapping[str, float]:
         """Return for each kind that was ever heard how long it has been silent."""
         now = self._clock.monotonic()
-        return {kind: now - heard for kind, heard in self._heard.items()}
+        return {kind: now - heard for kind, heard in list(self._heard.items())}
 
     def silent(self, bound: float = UNWELL_SECONDS) -> list[str]:
         """Return the kinds whose watch gave no proof of life for longer than the bound."""

@@ -80,3 +80,17 @@ def test_what_kopf_lists_again_is_listed_by_us_too(watches: Watches) -> None:
     assert watches.due() == ["AgentRun"]
     watches.listed("AgentRun")
     assert watches.due() == []
+
+
+def test_when_not_one_speaks_they_are_begun_anew_and_given_their_time(watches: Watches, clock: StillClock) -> None:
+    watches.answered(RUNS, watching=False)
+    seen = []
+    for seconds in (29, 2):
+        clock.seconds += seconds
+        seen.append(watches.are_deaf)
+    watches.begin()
+    seen.append(watches.are_deaf)
+    clock.seconds += 31
+    seen.append(watches.are_deaf)
+
+    assert seen == [False, True, False, True]
