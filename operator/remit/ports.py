@@ -45,6 +45,7 @@ __all__ = [
     "SchemaEngine",
     "SecretNotReadableError",
     "SecretReader",
+    "SecretUnavailableError",
     "Upstream",
     "UpstreamAnswer",
     "UpstreamError",
@@ -350,6 +351,10 @@ class IdentityUnavailableError(RemitError):
 
 class SecretNotReadableError(RemitError):
     """The Secret may not be read; the text says what to apply."""
+
+
+class SecretUnavailableError(SecretNotReadableError):
+    """Nobody can say now what the Secret holds: waiting helps."""
 
 
 class UpstreamError(RemitError):

@@ -18,6 +18,8 @@ KEEP_SECONDS = 10.0
 """How long a good answer is trusted without asking again; the watch on pods and runs cuts it off earlier."""
 KEEP_REFUSED_SECONDS = 2.0
 """How long a bad one is: a flood of bad tokens must not become a flood of reviews."""
+ASK_SECONDS = 5.0
+"""How long a call waits for an apiserver that does not answer."""
 MAX_KEPT = 4096
 MAX_TOKEN_BYTES = 16_384
 POD_NAME = "authentication.kubernetes.io/pod-name"
@@ -57,7 +59,11 @@ class TokenReviewIdentity:
             asking = asyncio.ensure_future(self._review(mark, token))
             self._asking[mark] = asking
             asking.add_done_callback(lambda _: self._asking.pop(mark, None))
-        return await asyncio.shield(asking)
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await asyncio.shield(asking)
+        except TimeoutError as error:
+            raise IdentityUnavailableError("the apiserver does not say whose token it is") from error
 
     def forget(self, pod_uid: str) -> None:
         """Drop every cached token of the pod at once."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from remit.api.names import GATEWAY_ACCOUNT
-from remit.ports import Clock, Cluster, ClusterError, SecretNotReadableError
+from remit.ports import Clock, Cluster, ClusterError, SecretNotReadableError, SecretUnavailableError
 
 KEEP_SECONDS = 3.0
 """How long a value is kept: long enough to carry load, short enough for a rotation to be seen."""
@@ -51,7 +51,7 @@ class KubernetesSecrets:
         except ClusterError as error:
             if error.code == FORBIDDEN:
                 raise SecretNotReadableError(how_to_bind(namespace, name, self._install_namespace)) from error
-            raise SecretNotReadableError(f"Secret {namespace}/{name} cannot be read now: {error.reason}") from error
+            raise SecretUnavailableError(f"Secret {namespace}/{name} cannot be read now: {error.reason}") from error
         if secret is None:
             return None
         annotations = secret.get("metadata", {}).get("annotations") or {}

@@ -134,7 +134,8 @@ def verify_export(files: Mapping[str, bytes], key: VerifierKey, *, allow_open: b
         return Verdict(allow_open, summary, report)
     size = report.checkpoint.size if report.checkpoint else 0
     log = f"in a log of {size} under {key.name}+{key.key_id().hex()}"
-    return Verdict(ok=True, summary=f"OK: {count}, ended {report.ended}, {log}", report=report)
+    kept = f", {report.acknowledged} changes of authority kept to" if report.acknowledged else ""
+    return Verdict(ok=True, summary=f"OK: {count}, ended {report.ended}, {log}{kept}", report=report)
 
 
 def show_records(report: Report) -> None:

@@ -36,6 +36,7 @@ SECRET_REASONS: Final = {
     CallReason.SECRET_KEY_MISSING: ObjectReason.SECRET_KEY_MISSING,
     CallReason.HOST_NOT_ALLOWED: ObjectReason.HOST_NOT_ALLOWED,
 }
+UNREADABLE: Final = ObjectReason.SECRET_NOT_READABLE
 NOBODY: Final = BundledAgent(
     ref=ObjectReference(namespace="none", name="none", uid="none", generation=0),
     labels={},
@@ -208,7 +209,9 @@ class Acknowledger:
             return tools.reason, tools.message
         for tool in tools.tools.values():
             found = await credentials_of(self._secrets, tool, judged.spec.credentials)
-            return (SECRET_REASONS[found.reason], found.message) if isinstance(found, Refused) else READY
+            return (
+                (SECRET_REASONS.get(found.reason, UNREADABLE), found.message) if isinstance(found, Refused) else READY
+            )
         return READY
 
 

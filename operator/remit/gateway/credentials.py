@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,8 +12,10 @@ from remit.api.reasons import CallReason
 from remit.api.toolgrant import Credential
 from remit.core.prepare import GrantedTool
 from remit.gateway.call import Refused
-from remit.ports import SecretNotReadableError, SecretReader
+from remit.ports import SecretNotReadableError, SecretReader, SecretUnavailableError
 
+ASK_SECONDS: Final = 5.0
+"""How long a call waits for an apiserver that does not answer."""
 MAX_SECRET_BYTES: Final = 8192
 UNUSABLE: Final = frozenset(
     {CallReason.SECRET_NOT_READABLE, CallReason.SECRET_KEY_MISSING, CallReason.HOST_NOT_ALLOWED}
@@ -30,7 +33,10 @@ async def credentials_of(
     for credential in credentials:
         where = f"Secret {namespace}/{credential.secret_name}"
         try:
-            contents = await secrets.read(namespace, credential.secret_name)
+            async with asyncio.timeout(ASK_SECONDS):
+                contents = await secrets.read(namespace, credential.secret_name)
+        except (SecretUnavailableError, TimeoutError):
+            return Refused(CallReason.AUTHORITY_STALE, f"{where} cannot be read now; try again", recorded=False)
         except SecretNotReadableError as error:
             return Refused(CallReason.SECRET_NOT_READABLE, str(error))
         if contents is None:
