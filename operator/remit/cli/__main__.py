@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "install": Entry("remit.cli.install", "Install Remit on a cluster.", "install"),
     "uninstall": Entry("remit.cli.install", "Remove Remit from a cluster.", "uninstall"),
     "check": Entry("remit.cli.check", "Say what an installation lacks, before or after it is made.", "check"),
+    "lint": Entry("remit.cli.lint", "Say what is wrong with objects before they are applied.", "lint"),
     "revoke": Entry("remit.cli.revoke", "Take all authority back, in a namespace or everywhere.", "revoke"),
     "reinstate": Entry("remit.cli.revoke", "Give authority again that was revoked.", "reinstate"),
     "queue": Entry("remit.cli.queue", "Show the runs that wait for a place, and in which order.", "queue"),
