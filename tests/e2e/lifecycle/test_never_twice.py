@@ -16,27 +16,13 @@ NUMBER = "900160"
 """One of the bank's generated accounts, which no other test works on."""
 
 
-def a_dispute() -> dict[str, Any]:
+def a_dispute(stage: Stage) -> dict[str, Any]:
     """Return the example's dispute on an account of its own, under a name that the ledger does not know."""
-    run: dict[str, Any] = yaml.safe_load(RUN.format(name=f"twice-{token_hex(3)}", number=NUMBER))
+    run: dict[str, Any] = yaml.safe_load((stage.example / "runs" / "dispute-4711.yaml").read_text())
+    run["metadata"]["name"] = f"twice-{token_hex(3)}"
+    run["spec"] |= {"agent": "dispute-crasher", "deadlineSeconds": 300}
+    run["spec"]["input"] |= {"account": f"ACC-{NUMBER}", "transaction_id": f"TXN-{NUMBER}"}
     return run
-
-
-RUN = """
-apiVersion: remit.dev/v1alpha1
-kind: AgentRun
-metadata: {{name: {name}, namespace: bank}}
-spec:
-  agent: dispute-crasher
-  purpose: card-dispute
-  deadlineSeconds: 300
-  input:
-    account: ACC-{number}
-    transaction_id: TXN-{number}
-    reason: unauthorized
-    from: "2026-05-01"
-    to: "2026-05-31"
-"""
 
 
 def applied(stage: Stage) -> list[str]:
@@ -64,7 +50,7 @@ def recorded(stage: Stage, run: dict[str, Any], uid: str, reason: str) -> dict[s
 
 
 def test_a_run_that_is_applied_again_shows_its_outcome_and_another_attempt_executes(stage: Stage) -> None:
-    run = a_dispute()
+    run = a_dispute(stage)
     name = run["metadata"]["name"]
     stage.apply([run])
     first = stage.finished(name)
@@ -96,7 +82,7 @@ def test_a_run_that_is_applied_again_shows_its_outcome_and_another_attempt_execu
 
 
 def test_a_run_that_was_deleted_under_way_is_over(stage: Stage) -> None:
-    run = a_dispute()
+    run = a_dispute(stage)
     name = run["metadata"]["name"]
     run["spec"] |= {"agent": "dispute-plodder", "input": {**run["spec"]["input"], "account": "ACC-4715"}}
     stage.apply([run])
