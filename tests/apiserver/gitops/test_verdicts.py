@@ -73,6 +73,7 @@ def status_of_object(reason: ObjectReason, *, observed: int) -> Object:
     return {"observedGeneration": observed, "conditions": conditions}
 
 
+@cache
 def cases() -> dict[Case, tuple[Object, tuple[str, str, str]]]:
     """Return every object to be judged, with the verdicts that are expected."""
     found: dict[Case, tuple[Object, tuple[str, str, str]]] = {}
@@ -115,7 +116,7 @@ def test_every_reason_stands_in_the_table() -> None:
 
 
 def test_argo_shows_the_reason_and_the_message() -> None:
-    assert judged()["AgentRun", RunReason.REVOKED, "now"].argo_says == "Revoked: why"
+    assert judged()["AgentRun", RunReason.REVOKED, "now"].argo_says.startswith("Revoked: why; next: ")
 
 
 @pytest.mark.parametrize("status", [None, {}], ids=["no status", "an empty one"])
