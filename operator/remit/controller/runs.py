@@ -35,8 +35,11 @@ from remit.core.lifecycle import TRANSITIONS, Finding, RunEvent, RunFacts, find,
 from remit.core.moments import epoch_seconds
 from remit.core.plan import deletion, is_in_place, is_leaving, plan
 from remit.core.pods import pod_facts
-from remit.ports import Clock
+from remit.ports import Clock, ClusterError
 
+FORBIDDEN = 403
+"""Admission's word: a quota, a RuntimeClass that is not there, Pod Security. It may change its mind."""
+MAX_REFUSAL = 600
 LOOK_AGAIN_SECONDS = 5.0
 """How often to look whether what no event tells of has changed."""
 IN_LINE_SECONDS = 30.0
@@ -160,7 +163,12 @@ class Runs:
         in_the_way = Start(waiting_for=f"pod {name} is in the way: it is not this run's, or on its way out")
         if world.pod is not None and (is_leaving(world.pod) or not is_child_of(world.pod, world.run)):
             return in_the_way
-        await self._hands.act(plan(wanted, world.seen))
+        try:
+            await self._hands.act(plan(wanted, world.seen))
+        except ClusterError as error:
+            if error.code != FORBIDDEN:
+                raise
+            return Start(waiting_for=f"the cluster does not let the pod in: {error}"[:MAX_REFUSAL])
         pod = self._store.get(key_of(POD.kind, wanted[-1]))
         if pod is None or not is_child_of(pod, world.run):
             return in_the_way

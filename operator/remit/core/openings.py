@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from remit.api.names import LABEL_QUARANTINE
+from remit.api.names import LABEL_QUARANTINE, agent_child
 
-_HOSTS: Final = (
-    *("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"),
-    *("ephemeralContainers", "initContainers", "resourceClaims", "resources"),
-)
+_OUTSIDE: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
+_HOSTS: Final = (*_OUTSIDE, "initContainers", "resourceClaims", "resources")
 """What takes a pod, or the token of its sidecar, out of its walls."""
 NETWORK_ANNOTATIONS: Final = [
     "k8s.v1.cni.cncf.io/networks",
@@ -36,6 +34,19 @@ def opening(policies: Iterable[Mapping[str, Any]], labels: Labels, ours: Collect
     """Return the name of a policy that opens pods with these labels; empty when none does but `ours`."""
     found = (policy["metadata"]["name"] for policy in policies if _opens(policy.get("spec") or {}, labels))
     return next((name for name in found if name not in ours), "")
+
+
+def stray(pod: Mapping[str, Any], agent: str) -> str:
+    """Say why a pod is no sandbox of the agent, whoever made it and whatever admission let in; empty when it is one."""
+    spec, account = pod.get("spec") or {}, agent_child(agent)
+    if spec.get("serviceAccountName", account) != account:
+        return f"the pod runs as {spec['serviceAccountName']}, which is not the account of agent {agent}"
+    if outside := next((field for field in _OUTSIDE if spec.get(field)), ""):
+        return f"the pod has {outside}: it is no sandbox"
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    if any((each.get("securityContext") or {}).get("privileged") for each in containers):
+        return "a container of the pod is privileged: it is no sandbox"
+    return ""
 
 
 def is_widened(wanted: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.evidence import RunFacts
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.core.budget import Limits, limits_of, lowest
+from remit.core.openings import stray
 from remit.core.prepare import CompiledBundle, Refusal
 from remit.core.queue import lacks_case
 from remit.core.work import work_of
@@ -164,6 +165,9 @@ class Callers:
         kept = self._kept.get(uid)
         if kept is not None and kept.stored is stored and kept.live is live and kept.pinned is pinned:
             return kept
+        pod = self._authority.store.pod(pod_uid)
+        if pod is not None and (why := stray(pod, (stored.get("spec") or {}).get("agent", ""))):
+            return Refused(CallReason.RUN_NOT_FOUND, why, recorded=False)
         caller = gathered(stored, pod_uid, pinned, live)
         if isinstance(caller, Caller):
             if len(self._kept) >= MAX_KEPT:
@@ -173,8 +177,13 @@ class Callers:
 
     def _forget(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
         """Cut off cached tokens: a deleted pod's, and those of a run that is over or gone."""
-        if kind is POD and old is not None and (new is None or new["metadata"].get("deletionTimestamp")):
-            self._identity.forget(old["metadata"]["uid"])
+        if kind is POD and old is not None:
+            if new is None or new["metadata"].get("deletionTimestamp"):
+                self._identity.forget(old["metadata"]["uid"])
+            elif old.get("spec") != new.get("spec") and (
+                run := self._authority.store.run_of_pod(new["metadata"]["uid"])
+            ):
+                self._kept.pop(run["metadata"]["uid"], None)
         elif kind is RUN and old is not None:
             gone = new is None or pod_uid_of(new) != pod_uid_of(old) or is_final(new)
             if gone and pod_uid_of(old):

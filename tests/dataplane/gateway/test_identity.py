@@ -82,6 +82,25 @@ async def test_a_pod_that_is_being_deleted_is_not_served(monkeypatch: pytest.Mon
         await eventually_async(lambda: code(world), lambda seen: seen == (401, "Unauthenticated"))
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"hostNetwork": True},
+        {"hostPID": True},
+        {"shareProcessNamespace": True},
+        {"ephemeralContainers": [{"name": "debug"}]},
+        {"serviceAccountName": "default"},
+        {"containers": [{"name": "agent", "securityContext": {"privileged": True}}]},
+    ],
+    ids=lambda spec: next(iter(spec)),
+)
+async def test_a_pod_that_is_no_sandbox_is_not_served_nor_one_that_is_none_any_more(spec: dict[str, Any]) -> None:
+    async with governed() as (world, _):
+        assert await code(world) == (200, "")
+        world.cluster.put({**world.cluster.named("Pod", "run-1-1"), "spec": spec})
+        await eventually_async(lambda: code(world), lambda seen: seen == (401, "RunNotFound"))
+
+
 async def test_a_run_that_names_another_pod_is_not_this_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remit.gateway.callers.WAIT_FOR_WATCH_SECONDS", 0.2)
     async with governed() as (world, _):

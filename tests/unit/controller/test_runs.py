@@ -307,3 +307,14 @@ async def test_a_pod_that_is_on_its_way_out_is_waited_for() -> None:
     await team.delete(POD)
 
     assert team.status()["reason"] == "Starting"
+
+
+async def test_a_pod_that_the_cluster_does_not_let_in_is_waited_for_in_its_words() -> None:
+    team = await a_team()
+    words = 'pods "dispute-1-1" is forbidden: pod rejected: RuntimeClass "gvisor" not found'
+    team.cluster.refusals["create Pod"] = ClusterError(words, "Forbidden", 403)
+    await team.apply(a_run())
+    assert (team.status()["reason"], words in team.condition(RUN, "Ready")["message"]) == ("Pending", True)
+    team.cluster.refusals.clear()
+    await team.later(5)
+    assert team.status()["reason"] == "Starting"

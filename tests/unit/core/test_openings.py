@@ -76,6 +76,17 @@ WIDER: dict[str, Change] = {
     "a capability": lambda pod: pod["spec"]["containers"][0]["securityContext"]["capabilities"].update(add=["NET_RAW"]),
     "a privileged sidecar": lambda pod: pod["spec"]["initContainers"][0]["securityContext"].update(privileged=True),
     "a port of the host": lambda pod: pod["spec"]["containers"][0].update(ports=[{"hostPort": 80}]),
+    "a second network": lambda pod: (
+        pod["metadata"].setdefault("annotations", {}).update({"k8s.v1.cni.cncf.io/networks": "open"})
+    ),
+    "more groups": lambda pod: pod["spec"]["securityContext"].update(supplementalGroups=[0]),
+    "names to search": lambda pod: pod["spec"]["dnsConfig"].update(searches=["svc.cluster.local"]),
+    "a device": lambda pod: pod["spec"].update(resourceClaims=[{"name": "gpu"}]),
+    "a limit of a device": lambda pod: pod["spec"]["containers"][0]["resources"]["limits"].update(
+        {"example.com/fuse": "1"}
+    ),
+    "a probe": lambda pod: pod["spec"]["containers"][0].update(livenessProbe={"exec": {"command": ["sh"]}}),
+    "a part of a volume": lambda pod: pod["spec"]["containers"][0]["volumeMounts"][0].update(subPath="etc"),
     "one more container": lambda pod: pod["spec"]["containers"].append(pod["spec"]["containers"][0]),
     "one more volume": lambda pod: pod["spec"]["volumes"].append({"name": "host", "hostPath": {"path": "/"}}),
 }
