@@ -317,3 +317,45 @@ def test_denies_stand_before_approvals_before_allows() -> None:
 def test_a_rule_is_about_the_tools_and_risks_that_it_names(fields: Any, expected: bool) -> None:  # noqa: FBT001
     entry = a_bundle(None, None, [a_policy(a_rule(**fields))]).tools["core", "credit"]
     assert bool(entry.rules) is expected
+
+
+REVOKING = {"revoked": "an exercise"}
+ELSEWHERE = {"namespace": INSTALL_NAMESPACE, "name": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "by"),
+    [
+        (a_policy(a_rule(), name="stop", **REVOKING), "bank/stop"),
+        (a_policy(a_rule(), name="stop", agents={"names": ["teller"]}, **REVOKING), "bank/stop"),
+        (a_policy(a_rule(), namespaceSelector={}, **ELSEWHERE, **REVOKING), f"{INSTALL_NAMESPACE}/stop"),
+        (a_policy(a_rule(), namespaceSelector={"a": "b"}, **ELSEWHERE, **REVOKING), f"{INSTALL_NAMESPACE}/stop"),
+    ],
+    ids=["its namespace's", "for it by name", "everywhere", "in namespaces like its own"],
+)
+def test_a_policy_that_revokes_leaves_no_bundle(policy: dict[str, Any], by: str) -> None:
+    refusal = refused(None, None, [a_policy(a_rule()), policy], {"a": "b"})
+    assert (refusal.reason, refusal.kind, refusal.name) == (ObjectReason.REVOKED, "Policy", by)
+    assert refusal.message == "an exercise"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        a_policy(a_rule(), name="stop", agents={"names": ["another"]}, **REVOKING),
+        a_policy(a_rule(), **ELSEWHERE, **REVOKING),
+        a_policy(a_rule(), namespaceSelector={"a": "c"}, **ELSEWHERE, **REVOKING),
+        a_policy(a_rule(), name="stop", namespace="another", **REVOKING),
+    ],
+    ids=["another agent", "the install namespace alone", "other namespaces", "another namespace"],
+)
+def test_a_policy_that_revokes_others_changes_nothing(policy: dict[str, Any]) -> None:
+    bundle = compiled(None, None, [a_policy(a_rule()), policy], {"a": "b"})
+    assert isinstance(bundle, CompiledBundle)
+
+
+def test_no_fault_of_another_object_hides_a_revocation() -> None:
+    broken = a_policy(a_rule(when="(("), name="broken")
+    malformed = a_policy(a_rule(), name="malformed", budgets="none")
+    stop = a_policy(a_rule(), name="stop", **REVOKING)
+    assert reason_of(None, [a_grant(purposes=0)], [broken, malformed, stop])[0] is ObjectReason.REVOKED
