@@ -156,22 +156,11 @@ def _list_anew_not_followed() -> None:
     watches.answered = lambda self, path, **_: self.hear(self.kind_of(path))
 
 
-@plant("strange-error-ends-it")
-def _strange_error_ends_it() -> None:
-    main = module("controller.__main__")
-
-    async def watch(registry: Any, within: str, ending: Any) -> None:
-        settings, names = main.handlers.settings(), [within] if within else []
-        await main.kopf.operator(
-            registry=registry,
-            settings=settings,
-            clusterwide=not within,
-            namespaces=names,
-            standalone=True,
-            stop_flag=ending,
-        )
-
-    main.watch = watch
+@plant("deaf-for-ever")
+def _deaf_for_ever() -> None:
+    module("controller.watches").Watches.due = lambda self: sorted(self._doubtful)
+    module("controller.watches").Watches.are_deaf = False
+    module("controller.watching").Watching.is_alive = property(lambda self: self._life is not None)
 
 
 @plant("writes-unfenced")
@@ -197,3 +186,109 @@ def _lease_taken_early() -> None:
 @plant("looks-too-rarely")
 def _looks_too_rarely() -> None:
     module("controller.lease").Terms.look_every = property(lambda self: self.seconds * 2.0)
+
+
+@plant("told-about-no-generation")
+def _told_about_no_generation() -> None:
+    """A policy's later states are never told of."""
+    declarations = module("controller.declarations").Declarations
+    plain = declarations.reconcile
+
+    async def reconcile(self: Any, key: Any) -> Any:
+        thing = self._store.get(key)
+        return None if thing is not None and thing["metadata"]["generation"] > 3 else await plain(self, key)
+
+    declarations.reconcile = reconcile
+
+
+@plant("raises-on-templates")
+def _raises_on_templates() -> None:
+    declarations = module("controller.declarations")
+    plain = declarations.verdict_on
+
+    def verdict_on(thing: Any, *rest: Any) -> Any:
+        if "{{" in str(thing["spec"]):
+            raise KeyError(".Values.secret")
+        return plain(thing, *rest)
+
+    declarations.verdict_on = verdict_on
+
+
+@plant("forgets-to-go-back")
+def _forgets_to_go_back() -> None:
+    """What was once said of a policy stays said."""
+    declarations = module("controller.declarations")
+    plain, said = declarations.verdict_on, dict[str, Any]()
+
+    def verdict_on(thing: Any, *rest: Any) -> Any:
+        verdict = plain(thing, *rest)
+        if str(verdict[0]) == "Stalled":
+            said[thing["metadata"]["uid"]] = verdict
+        return said.get(thing["metadata"]["uid"], verdict)
+
+    declarations.verdict_on = verdict_on
+
+
+@plant("gateway-mute")
+def _gateway_mute() -> None:
+    """The gateway tells of a state only once."""
+    writer = module("gateway.status").StatusWriter
+    plain, told = writer.put, set[Any]()
+
+    def put(self: Any, kind: Any, namespace: str, name: str, *rest: Any) -> None:
+        if (kind, namespace, name) not in told:
+            told.add((kind, namespace, name))
+            plain(self, kind, namespace, name, *rest)
+
+    writer.put = put
+
+
+@plant("reason-of-its-own")
+def _reason_of_its_own() -> None:
+    declarations = module("controller.declarations")
+    plain = declarations.verdict_on
+
+    def verdict_on(*given: Any) -> Any:
+        standing, reason, message = plain(*given)
+        return standing, reason if str(reason) == "Ready" else "SomethingElse", message
+
+    declarations.verdict_on = verdict_on
+
+
+@plant("edits-not-seen")
+def _edits_not_seen() -> None:
+    """A child that is there counts as being as it should be."""
+    plan = module("core.plan")
+
+    def is_there(_: Any, seen: Any) -> bool:
+        return seen is not None and not plan.is_leaving(seen)
+
+    plan.is_in_place = is_there
+    for name in ("controller.namespaces", "controller.runs"):
+        module(name).is_in_place = is_there
+
+
+@plant("status-not-made-anew")
+def _status_not_made_anew() -> None:
+    """What was once written counts as being written."""
+    apply = module("controller.apply")
+    plain, written = apply.is_written, list[Any]()
+
+    def is_written(seen: Any, wanted: Any, owned: Any) -> bool:
+        mark = {field: wanted.get(field) for field in ("reason", "pod")}
+        if wanted.get("pod") and mark in written:
+            return True
+        written.append(mark)
+        return bool(plain(seen, wanted, owned))
+
+    apply.is_written = is_written
+
+
+@plant("leaves-namespaces-alone")
+def _leaves_namespaces_alone() -> None:
+    """The standing policy is never let go."""
+
+    async def reconcile(*_: Any) -> None:
+        return None
+
+    module("controller.namespaces").Namespaces.reconcile = reconcile

@@ -210,7 +210,7 @@ PROOF = {
     "silence-not-listed": Trial(stalls, HAPPENINGS[3]),
     "list-anew-not-followed": Trial(gone, HAPPENINGS[2]),
     "nothing-listed-again": Trial(all_stall, HAPPENINGS[1]),
-    "strange-error-ends-it": Trial(strange, HAPPENINGS[0]),
+    "deaf-for-ever": Trial(strange, HAPPENINGS[0]),
 }
 """Planted bugs, each with the trial that must bring it to light."""
 

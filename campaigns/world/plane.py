@@ -75,7 +75,9 @@ class Plane:
     def stop(self, *names: str) -> None:
         """Kill programs, all of them when none is named: nothing of this plane is to be kept."""
         for name in names or tuple(reversed(self.processes)):
-            process = self.processes.pop(name)
+            process = self.processes.pop(name, None)
+            if process is None:
+                continue
             process.kill()
             process.wait()
 

@@ -89,7 +89,12 @@ class World:
         while not look():
             if time.monotonic() > deadline:
                 raise NotInTimeError(f"not in time: {why}")
-            await asyncio.sleep(0.05)
+            await self.poll_once()
+
+    @staticmethod
+    async def poll_once() -> None:
+        """Wait for the length of one look."""
+        await asyncio.sleep(0.05)
 
     async def stands(self, kind: str, name: str, *reasons: str) -> None:
         """Wait until an object's leading condition has one of these reasons."""
