@@ -83,8 +83,8 @@ class Places:
 
     def _on_change(self, key: Key, old: Object | None, new: Object | None) -> None:
         if key.kind == RUN.kind:
-            changed = self._file(key)
-            if changed or _rule_mark(old) != _rule_mark(new):
+            changed = old is not None and _rule_mark(old) != _rule_mark(new)
+            if self._file(key) or changed:
                 self._wake_next(key.namespace)
         elif key.kind == POD.kind:
             for run in {owner for pod in (old, new) if pod is not None for owner in _runs_of(pod)}:

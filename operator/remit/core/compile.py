@@ -95,13 +95,13 @@ def policies_of(
     *,
     namespace_labels: Mapping[str, str],
     install_namespace: str,
-) -> tuple[BundledPolicy, ...]:
-    """Return the policies that are for an agent; none where one cannot be read: the agent is not ready then."""
+) -> tuple[BundledPolicy, ...] | Refusal:
+    """Return the policies that are for an agent, or which of the objects cannot be read."""
     try:
         sources = _in_reach(_bundled_agent(agent), policies, namespace_labels, install_namespace)
         return tuple(_bundled_policy(source, install_namespace) for source in sources)
-    except _RefusedError:
-        return ()
+    except _RefusedError as refused:
+        return refused.refusal
 
 
 def load_bundle(document: Mapping[str, Any], *, rules: RuleEngine, schemas: SchemaEngine) -> CompiledBundle | Refusal:

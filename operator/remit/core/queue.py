@@ -14,6 +14,7 @@ from remit.api.agentrun import AgentRunSpec
 from remit.api.bundle import BundledPolicy
 from remit.api.policy import CaseRule
 from remit.core.compile import policies_of
+from remit.core.prepare import Refusal
 
 Object = Mapping[str, Any]
 WAITING_FOR_A_PLACE = "waiting for a place"
@@ -50,8 +51,10 @@ def limits_in(rules: Iterable[RunRule]) -> dict[str, int]:
 def rules_of(
     agent: Object, policies: Iterable[Object], *, namespace_labels: Mapping[str, str], install_namespace: str
 ) -> tuple[RunRule, ...]:
-    """Return the rules that an agent's runs are under."""
+    """Return the rules that an agent's runs are under; none of them starts while one cannot be read."""
     found = policies_of(agent, policies, namespace_labels=namespace_labels, install_namespace=install_namespace)
+    if isinstance(found, Refusal):
+        return (RunRule(f"{found.name}, which cannot be read", 0),)
     return tuple(_rule(policy) for policy in found)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from remit.api.reasons import RunReason
 from remit.core.prepare import CompiledBundle
 from remit.gateway.authority import Authority
-from remit.gateway.callers import limits_for, run_of
+from remit.gateway.callers import is_held, limits_for, run_of
 from remit.gateway.ending import Endings
 from remit.gateway.memory import Memory, Remembered
 from remit.gateway.settings import GRACE_SECONDS
@@ -47,6 +47,8 @@ class Sweeper:
                 self._endings.end_soon(record.uid, Closing(RunReason.BUDGET_EXHAUSTED, message))
 
     def _overdue(self, remembered: Remembered) -> str | None:
+        if remembered.exhausted_at is not None and self._is_held(remembered):
+            remembered.exhausted_at = self._clock.monotonic()  # it can hand over only when it is resumed
         used_up = remembered.exhausted_at
         if used_up is not None and self._clock.monotonic() - used_up > GRACE_SECONDS:
             return f"the run's budget was used up, and the agent did not hand over within {GRACE_SECONDS:.0f} s"
@@ -57,6 +59,10 @@ class Sweeper:
         if self._clock.now() - record.account.opened_at <= bound + GRACE_SECONDS:
             return None
         return f"the run's wall clock of {bound} s is over, and the agent did not hand over"
+
+    def _is_held(self, remembered: Remembered) -> bool:
+        record = remembered.record
+        return record is not None and is_held(self._authority.store.get(RUN, record.namespace, record.name))
 
     def _wall_clock_seconds(self, remembered: Remembered) -> int | None:
         record = remembered.record

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.support.fake_authority import RUN_UID, a_policy
 from tests.support.fake_upstream import tool_result
-from tests.support.gateway_process import Served
+from tests.support.gateway_process import Served, reason_of
 from tests.support.governed import CHAT, a_chat, governed
 from tests.support.polling import eventually_async
 
@@ -85,6 +86,20 @@ async def test_a_suspended_run_that_is_terminated_is_refused_for_good() -> None:
         world.cluster.change("AgentRun", "run-1", desired="Terminated")
         look = await eventually_async(lambda: world.get("/run/v1/input"), lambda seen: seen[0] != 503)
         assert look[1]["error"]["reason"] == "RunNotActive"
+
+
+async def test_a_suspended_run_whose_budget_is_used_up_hands_over_when_it_is_resumed() -> None:
+    async with governed(a_policy(toolCalls=0)) as (world, _):
+        assert reason_of(await world.call("look", {}, "c1")) == "BudgetExhausted"
+        await suspend(world)
+        assert world.gateway is not None
+        remembered = world.gateway.gate.memory.known(RUN_UID)
+        assert remembered is not None
+        remembered.exhausted_at = world.gateway.gate.clock.monotonic() - 60
+        world.gateway.sweeper.sweep()
+        world.cluster.change("AgentRun", "run-1", desired="Running")
+        _, answer, _ = await world.post("/run/v1/hand-over", {"partial": {"looked": 0}, "stop": "BudgetLow"})
+        assert answer == {"accepted": True, "reason": "BudgetExhausted"}
 
 
 async def test_the_controllers_word_may_lag_behind() -> None:

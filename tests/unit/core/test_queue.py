@@ -4,8 +4,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.objects import a_policy, an_agent
 
-from remit.core.queue import RunRule, Waiting, is_blocked, limits_in, places_in, why_waiting
+from remit.core.queue import RunRule, Waiting, is_blocked, limits_in, places_in, rules_of, why_waiting
 
 NARROW, WIDE = RunRule("bank/narrow", 1), RunRule("bank/wide", 3)
 ANY = RunRule("bank/any", needs_case=True)
@@ -40,6 +41,16 @@ def test_the_line_says_where_each_stands() -> None:
     line = [Waiting("a", (NARROW, WIDE)), Waiting("b", (WIDE,)), Waiting("c", (NARROW,))]
     shown = {name: [(each.policy, each.place) for each in places] for name, places in places_in(line, nobody).items()}
     assert shown == {"a": [("bank/narrow", 1), ("bank/wide", 1)], "b": [("bank/wide", 2)], "c": [("bank/narrow", 2)]}
+
+
+def test_no_run_starts_past_a_policy_that_cannot_be_read() -> None:
+    agent, policy = an_agent(), a_policy(runs={"maxConcurrent": "many"})
+    for thing in (agent, policy):
+        thing["metadata"] |= {"uid": "u"}
+    rules = rules_of(agent, [policy], namespace_labels={}, install_namespace="remit-system")
+    asker = Waiting("a", rules)
+    assert is_blocked(asker, [asker], nobody)
+    assert "rules, which cannot be read" in why_waiting(rules, "bank")
 
 
 def test_the_words_depend_on_the_rules_only() -> None:
