@@ -130,10 +130,10 @@ class Acknowledger:
             return
         if new is not None and (old is None or generation_of(old) != generation_of(new)):
             self._put(Item(kind, key_of(new)))
-        elif new is None and old is not None and kind is not RUN:  # of a run, the last record says that it is over
-            item = Item(kind, key_of(old), old["metadata"]["uid"])
+        elif new is None and old is not None:
             self._recorded.pop(Item(kind, key_of(old)), None)
-            self._put(item, facts_of(kind, old, "Gone"))
+            if kind is not RUN:  # of a run, the last record says that it is over
+                self._put(Item(kind, key_of(old), old["metadata"]["uid"]), facts_of(kind, old, "Gone"))
 
     def _not_ready(self) -> list[Item]:
         kinds = (GRANT, POLICY)
