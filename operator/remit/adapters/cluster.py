@@ -6,13 +6,13 @@ Nothing here decides or tries again, except that a watch goes on where it broke 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from remit.adapters.access import Access
@@ -183,7 +183,7 @@ class KubernetesCluster:
                     await self._refuse(answer)
                 yield "BOOKMARK", _mark(query["resourceVersion"])
                 async for line in _lines(answer.content, self._watch_seconds + SILENCE_SECONDS):
-                    event = json.loads(line)
+                    event = msgspec.json.decode(line)
                     yield event["type"], event["object"]
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, TimeoutError):
             return  # it broke off under way: the next stream goes on from the last version
@@ -200,7 +200,7 @@ class KubernetesCluster:
         content_type: str = JSON,
     ) -> Object:
         """Send one request; a token that rotated under way is read again once."""
-        sent = json.dumps(body).encode() if body is not None else None
+        sent = msgspec.json.encode(body) if body is not None else None
         url = self._url(path, query or {})
         for last in (False, True):
             headers = self._headers(fresh=last) | ({"Content-Type": content_type} if sent is not None else {})
@@ -210,7 +210,7 @@ class KubernetesCluster:
                         continue
                     if answer.status >= REFUSED:
                         await self._refuse(answer)
-                    answered: Object = json.loads(await answer.read())
+                    answered: Object = msgspec.json.decode(await answer.read())
                     return answered
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ClusterError(f"the apiserver cannot be reached: {error}", "Unreachable") from error
@@ -220,7 +220,7 @@ class KubernetesCluster:
         """Raise what the apiserver said."""
         text = (await answer.read()).decode("utf-8", "replace")
         try:
-            status = json.loads(text)
+            status = msgspec.json.decode(text)
             message, reason = str(status["message"]), str(status.get("reason", ""))
         except (ValueError, KeyError, TypeError):
             message, reason = text[:500] or f"HTTP {answer.status}", ""

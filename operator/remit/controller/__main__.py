@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 import structlog
+import uvloop
 
 from remit.adapters.access import Access, AccessError, find_access
 from remit.adapters.cel import CelEngine
@@ -25,7 +26,9 @@ from remit.controller.lease import Fenced, Tenure, Terms
 from remit.controller.reconcile import Controller
 from remit.controller.settings import Settings, SettingsError, from_environment
 from remit.controller.store import Watched
+from remit.controller.streams import stream
 from remit.controller.telemetry import Standing, serve
+from remit.controller.watches import STREAM_SECONDS
 from remit.controller.watching import Watching
 from remit.ports import ClusterError
 
@@ -43,7 +46,8 @@ def main() -> int:
         print(f"remit.controller: {error}", file=sys.stderr)
         return 2
     configure_logs()
-    asyncio.run(operate(settings, access))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(operate(settings, access))
     return 0
 
 
@@ -52,7 +56,7 @@ async def operate(settings: Settings, access: Access, *, stop: asyncio.Event | N
     clock, ending = SystemClock(), stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    async with KubernetesCluster(access, within=settings.watch_namespace) as cluster:
+    async with KubernetesCluster(access, watch_seconds=STREAM_SECONDS, within=settings.watch_namespace) as cluster:
         tenure = claim(cluster, clock, settings)
         writable = cluster if tenure is None else Fenced(cluster, tenure)
         controller = Controller(writable, clock, settings, rules=CelEngine(), schemas=JsonSchemaEngine())
@@ -97,6 +101,7 @@ def start_background(
     going = {
         "leading": lead(tenure or Always(), catch_up, duties),
         "resync": resync(controller, cluster),
+        "streams": stream(controller, cluster, SystemClock()),
         **({} if tenure is None else {"lease": tenure.keep()}),
     }
     background = [asyncio.create_task(each, name=name) for name, each in going.items()]

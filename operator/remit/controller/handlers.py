@@ -14,7 +14,7 @@ import aiohttp
 import kopf
 
 from remit.adapters.access import Access
-from remit.controller.kinds import WATCHED
+from remit.controller.kinds import STREAMED, WATCHED
 from remit.controller.reconcile import Controller
 from remit.controller.store import Watched
 from remit.controller.watches import STREAM_SECONDS, Watches
@@ -51,7 +51,7 @@ def register(registry: kopf.OperatorRegistry, controller: Controller, access: Ac
         await asyncio.sleep(next(pauses))
         return kopf.AiohttpSession(server=access.server, aiohttp_session=way())
 
-    for watched in WATCHED:
+    for watched in (each for each in WATCHED if each not in STREAMED):
         _register_kind(registry, controller, watched, deliver)
 
 

@@ -24,6 +24,8 @@ NETWORK_POLICY: Final = Watched("NetworkPolicy", "networking.k8s.io", "v1", "net
 ACCOUNT: Final = Watched("ServiceAccount", "", "v1", "serviceaccounts", _OURS)
 REVISION: Final = Watched("ControllerRevision", "apps", "v1", "controllerrevisions", _OURS)
 WATCHED: Final = (AGENT, GRANT, POLICY, RUN, NAMESPACE, POD, NETWORK_POLICY, ACCOUNT, REVISION)
+STREAMED: Final = (RUN, POD)
+"""What changes most, and is watched without kopf."""
 POOL: Final = "WarmPool"
 """The kind of the key of an agent's warm pods: no object has it, and its name is the agent's."""
 RECONCILED: Final = frozenset({"Agent", "ToolGrant", "Policy", "AgentRun", "Namespace"})

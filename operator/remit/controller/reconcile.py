@@ -9,7 +9,19 @@ from remit.controller.apply import Hands
 from remit.controller.claims import Claims
 from remit.controller.compiler import Compiler
 from remit.controller.declarations import Declarations
-from remit.controller.kinds import AGENT, GRANT, INDEXES, NAMESPACE, POLICY, POOL, RUN, WATCHED, concerned, pool_of
+from remit.controller.kinds import (
+    AGENT,
+    GRANT,
+    INDEXES,
+    NAMESPACE,
+    POLICY,
+    POOL,
+    RUN,
+    STREAMED,
+    WATCHED,
+    concerned,
+    pool_of,
+)
 from remit.controller.namespaces import Namespaces
 from remit.controller.places import Places
 from remit.controller.pools import Pools
@@ -23,6 +35,8 @@ from remit.controller.telemetry import Metrics
 from remit.controller.watches import Watches
 from remit.controller.work import Work, who
 from remit.ports import Clock, Cluster, RemitError, RuleEngine, SchemaEngine
+
+_STREAMED = frozenset(watched.kind for watched in STREAMED)
 
 
 class Controller:
@@ -41,7 +55,7 @@ class Controller:
         self.store = Store(INDEXES)
         self.metrics = Metrics()
         self.settings = settings
-        self.watches = Watches(WATCHED, clock)
+        self.watches = Watches(WATCHED, clock, streamed=_STREAMED)
         self.is_synced = False
         """Whether every kind was listed: no event is handed on before."""
         self._clock = clock
@@ -113,7 +127,7 @@ class Controller:
 
     def note(self, kind: str, thing: Object, *, gone: bool = False) -> None:
         """Take in the state of one object and have everyone concerned look again."""
-        if not self.is_synced:
+        if not self.is_synced and kind not in _STREAMED:  # kopf's first word comes when it has listed everything
             self.is_synced = True
             self.work.add(PROBE_KEY)
         self.watches.hear(kind)

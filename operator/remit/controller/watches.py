@@ -7,7 +7,7 @@ again, is listed by us, and whoever is concerned looks. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,8 +29,9 @@ UNWELL_SECONDS: Final = 60.0
 class Watches:
     """The watches of the kinds, by what the apiserver answered to them."""
 
-    def __init__(self, kinds: Iterable[Watched], clock: Clock) -> None:
-        """Nothing was heard yet."""
+    def __init__(self, kinds: Iterable[Watched], clock: Clock, streamed: Collection[str] = ()) -> None:
+        """Nothing was heard yet; what is streamed, is so without kopf."""
+        self._streamed = frozenset(streamed)
         self._clock = clock
         self._kinds = {(kind.api_version, kind.plural): kind.kind for kind in kinds}
         self._heard: dict[str, float] = {}
@@ -45,8 +46,8 @@ class Watches:
 
     @property
     def are_deaf(self) -> bool:
-        """Whether not one of them has spoken for a while, however new they are."""
-        last = max([self._begun, *list(self._heard.values())])
+        """Whether not one of kopf's has spoken for a while, however new they are."""
+        last = max([self._begun, *(heard for kind, heard in list(self._heard.items()) if kind not in self._streamed)])
         return self._clock.monotonic() - last > DEAF_SECONDS
 
     def kind_of(self, path: str) -> str:
