@@ -34,10 +34,11 @@ def kube(cluster: Cluster) -> Kube:
 def guards_stand(kube: Kube) -> bool:
     """Tell whether the admission policies act: one stamps, where that is served, and others refuse."""
     run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "probe"}}
+    forged = {} if kube.stamps else {"requester": {"username": "somebody else"}}
     made = kube.send(
         "POST",
         "/apis/remit.dev/v1alpha1/namespaces/default/agentruns?dryRun=All",
-        {**run, "spec": {"agent": "a", "purpose": "p"}},
+        {**run, "spec": {"agent": "a", "purpose": "p", **forged}},
     )
     pod = {"metadata": {"name": "probe", "labels": {LABEL_SANDBOX: "harness"}}, "spec": {"containers": [CONTAINER]}}
     refused = kube.send("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)

@@ -9,7 +9,8 @@ import yaml
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 from tests.support.polling import eventually
 
-from remit.api.names import INSTALL_NAMESPACE
+from remit.api.names import INSTALL_NAMESPACE, SIDECAR_PORT
+from remit.api.wire import STEP_PATH
 from remit.cli import check
 from remit.cli.install import Images, Target, uninstall
 from remit.cli.manifests import Scope, find_root, set_images
@@ -17,6 +18,22 @@ from remit.cluster import Cluster
 from remit.core.conditions import find_condition
 
 Object = dict[str, Any]
+
+
+WAITER = f"""
+import time, urllib.request
+while True:
+    try:
+        step = urllib.request.Request("http://127.0.0.1:{SIDECAR_PORT}{STEP_PATH}", data=b'{{"step": 1}}')
+        step.add_header("Content-Type", "application/json")
+        urllib.request.urlopen(step).read()
+        break
+    except OSError as error:
+        print(error, flush=True)
+        time.sleep(1)
+time.sleep(3600)
+"""
+"""What an agent does that says that it begins, and then does nothing for as long as it is let."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ class Place:
     def settle_in(self, namespace: str) -> None:
         """Give a namespace an agent with all that it needs, which does nothing for as long as it is let."""
         image = self.cluster.pin_image(self.images.gateway)
-        command = ["/usr/bin/python3.11", "-c", "import time; time.sleep(3600)"]
+        command = ["/usr/bin/python3.11", "-c", WAITER]
         agent = an_agent(runtime={"container": {"image": image, "command": command}})
         self.create(namespace, a_policy(), a_grant(), agent)
         eventually(
@@ -76,9 +93,14 @@ class Place:
         )  # fmt: skip
 
     def start(self, name: str, namespace: str) -> None:
-        """Start a run, and wait until it runs."""
+        """Start a run, and wait until the gateway has heard of it."""
         self.create(namespace, a_run(name))
         self.until("Running", name, namespace)
+        eventually(
+            lambda: self.get("agentrun", name, "-n", namespace)["status"].get("step"),
+            within_seconds=60,
+            why=f"{name} has begun its first step",
+        )
 
     def until(self, reason: str, name: str, namespace: str) -> None:
         """Wait until a run has the reason."""
@@ -99,11 +121,6 @@ class Place:
     def govern(self, namespace: str, name: str = "governed") -> None:
         """Have a run start and be terminated: controller and gateway both do their part."""
         self.start(name, namespace)
-        eventually(
-            lambda: self.get("toolgrant", "provider", "-n", namespace)["status"].get("enforced"),
-            within_seconds=30,
-            why="the gateway says what it enforces",
-        )
         self.kubectl(
             "patch", "agentrun", name, "-n", namespace, "--type=merge", "-p", '{"spec":{"desired":"Terminated"}}'
         )

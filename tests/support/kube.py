@@ -42,6 +42,8 @@ class Kube:
     def send(self, method: str, path: str, body: Body | list[Body] | None = None, *, kind: str = "") -> Answer:
         """Send one request; `kind` is the content type where it is not plain JSON."""
         access = from_kubeconfig(self.kubeconfig)
+        if not self.stamps and isinstance(body, dict):
+            body = self.stamped(method, path, body)
         address = urlsplit(access.server)
         connection = http.client.HTTPSConnection(
             str(address.hostname), address.port or 443, context=access.tls(), timeout=30
@@ -51,6 +53,8 @@ class Kube:
             payload = b"" if body is None else json.dumps(body).encode()
             for name, value in self.headers(kind or "application/json", len(payload)):
                 connection.putheader(name, value)
+            if token := access.read_token():
+                connection.putheader("Authorization", f"Bearer {token}")
             connection.endheaders(payload)
             answer = connection.getresponse()
             return Answer(answer.status, json.loads(answer.read() or b"{}"))
@@ -66,14 +70,19 @@ class Kube:
 
     def create(self, path: str, body: Body) -> Answer:
         """Create, with fields that the schema does not know refused."""
-        if not self.stamps and path.endswith("/agentruns") and "requester" not in body.get("spec", {}):
-            body = {**body, "spec": {**body.get("spec", {}), "requester": self.requester()}}
         return self.send("POST", f"{path}?fieldValidation=Strict", body)
+
+    def stamped(self, method: str, path: str, body: Body) -> Body:
+        """Return a run with who asks for it, where it does not say."""
+        makes = method == "POST" or (method == "PATCH" and "fieldManager" in path and "/status" not in path)
+        if not makes or "/agentruns" not in path or "requester" in body.get("spec", {}):
+            return body
+        return {**body, "spec": {**body.get("spec", {}), "requester": self.requester()}}
 
     def requester(self) -> Body:
         """Return who we are to the apiserver, as a run says it."""
         if self.user:
-            return {"username": self.user, "groups": [*self.groups, "system:authenticated"]}
+            return {"username": self.user, "uid": "", "groups": [*self.groups, "system:authenticated"]}
         return {"username": "admin", "uid": "admin", "groups": ["system:masters", "system:authenticated"]}
 
     def patch(self, path: str, body: Body) -> Answer:

@@ -63,6 +63,9 @@ def test_valid_objects_are_taken(kube: Kube, namespace: str, path: Path) -> None
 def test_invalid_objects_are_refused_in_these_words(kube: Kube, namespace: str, path: Path) -> None:
     *before, last = answers(kube, namespace, path)
     wanted = path.read_text().splitlines()[0].removeprefix(REFUSED)
+    if not kube.stamps:  # an older apiserver puts it in words of its own
+        assert ([answer.message for answer in before], last.code // 100) == (["" for _ in before], 4)
+        return
     assert [answer.message for answer in [*before, last]] == [*("" for _ in before), wanted]
 
 
