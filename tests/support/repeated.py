@@ -22,6 +22,8 @@ from tests.support.gateway_process import ENGINES, Served, a_world, served
 from tests.support.memory_ledger import MemoryLedger
 from tests.support.polling import eventually_async
 
+from remit.ports import Ledger
+
 COPY_UID = "run-uid-2"
 COPY_POD = "pod-uid-2"
 GOOD = {"outcome": "Succeeded", "result": {"decision": "credit"}, "stop": "Answered"}
@@ -70,7 +72,7 @@ async def ended(world: Served, uid: str = RUN_UID) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def after(ledger: MemoryLedger, bank: FakeUpstream, *runs: Stored) -> AsyncIterator[Served]:
+async def after(ledger: Ledger, bank: FakeUpstream, *runs: Stored) -> AsyncIterator[Served]:
     """Serve a cluster that knows nothing of what was, from the ledger that does."""
     cluster = a_world(a_grant(f"{bank.url}/mcp"), a_model_grant(bank.url))
     delete(cluster)

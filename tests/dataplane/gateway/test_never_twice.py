@@ -3,16 +3,18 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.fake_authority import RUN_UID
-from tests.support.fake_upstream import FakeUpstream, hang_up
+from tests.support.fake_upstream import FakeUpstream, hang_up, upstream
 from tests.support.gateway_process import Served, reason_of, served
 from tests.support.governed import CHAT, a_chat
 from tests.support.memory_ledger import signer_for_tests
 from tests.support.polling import eventually_async
 from tests.support.repeated import (
+    COPY_POD,
     COPY_UID,
     GOOD,
     a_copy,
@@ -25,6 +27,7 @@ from tests.support.repeated import (
 )
 
 from remit.adapters.evidence_export import export_document
+from remit.adapters.sqlite_ledger import SqliteLedger
 from remit.cli.evidence import exported_files, verify_export
 from remit.core.work import unnamed_work
 from remit.gateway.repeats import Repeats
@@ -262,3 +265,14 @@ async def test_a_bundle_whose_revision_is_gone_comes_from_the_ledger() -> None:
         async with served(cluster, ledger=ledger) as next_one:
             assert (await next_one.call("credit", {"amount": 6}, "c2"))["result"]["content"]
         assert bank.calls == 2
+
+
+async def test_of_two_gateways_that_each_see_another_run_of_the_work_one_executes(tmp_path: Path) -> None:
+    ledger = await SqliteLedger.open(tmp_path / "ledger.db", signer_for_tests())
+    async with upstream() as bank:
+        worlds = [(a_copy(uid, pod)) for uid, pod in ((RUN_UID, "pod-uid-1"), (COPY_UID, COPY_POD))]
+        async with after(ledger, bank, worlds[0]) as one, after(ledger, bank, worlds[1]) as other:
+            answers = await asyncio.gather(*(world.call("credit", {"amount": 5}, "c1") for world in (one, other)))
+    await ledger.close()
+    assert [reason_of(answer) for answer in answers].count("RunAlreadyExecuted") == 1
+    assert bank.calls == 1
