@@ -1,15 +1,19 @@
-"""Runs every attack for a while and hands in what happened as the run's result, through the sidecar."""
+"""Runs attacks for a while and hands in what happened as the run's result, through the sidecar.
+
+With the argument `battery` each of the whole battery's is made once.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 
-from hostile import attacks
+from hostile import attacks, battery
 
 ROUNDS_SECONDS = float(os.environ.get("ROUNDS_SECONDS", "8"))
 DOOR = os.environ.get("REMIT_URL", "http://127.0.0.1:8765")
@@ -61,11 +65,12 @@ def main() -> None:
     if not isinstance(order, dict):
         raise SystemExit("the run has no input")
     report: dict[str, dict[str, object]] = {}
-    until = time.monotonic() + ROUNDS_SECONDS
+    whole = sys.argv[1:] == ["battery"]
+    until = time.monotonic() + (0 if whole else ROUNDS_SECONDS)
     first = True
     while first or time.monotonic() < until:
         first = False
-        for name, attack in plan(order).items():
+        for name, attack in (battery.plan(order) if whole else plan(order)).items():
             succeeded, happened = attempt(attack)
             if succeeded or name not in report:
                 report[name] = {"succeeded": succeeded, "happened": happened}
