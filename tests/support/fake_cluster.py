@@ -51,6 +51,8 @@ class FakeCluster:
     version: int = 0
 
     async def get(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
+        if (refusal := self.refusals.get(f"get {kind}")) is not None:
+            raise refusal
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     async def list(self, api_version: str, kind: str, namespace: str, selector: str = "") -> list[Object]:

@@ -44,6 +44,13 @@ class Hands:
                 case Delete():
                     await self._delete(action)
 
+    async def look(self, kind: str, api_version: str, namespace: str, name: str) -> Object | None:
+        """Ask the apiserver itself for an object: a watch that was away may show the past."""
+        found = await self._cluster.get(api_version, kind, namespace, name)
+        if found is not None:
+            self._store.put(kind, found)
+        return found
+
     async def patch(self, kind: str, api_version: str, patch: Mapping[str, Any]) -> Object:
         """Merge a patch into the object in the state that it names; returns it as stored."""
         self._pass("before-patch", kind)

@@ -28,6 +28,7 @@ from remit.core.course import (
     facts_of,
     is_child_of,
     is_killed_at_once,
+    recorded_uid,
     status_of,
     status_once_ended,
 )
@@ -92,10 +93,18 @@ class Runs:
             if (status := status_once_ended(world.run, now=self._clock.now())) is not None:
                 await self._hands.write_status(world.run, status, RUN_STATUS_FIELDS)
             return await self._clean_up(world)
+        if (recorded := recorded_uid(world.run)) and world.pod is None and await self._is_there(world.run, recorded):
+            world = run_world(self._store, key) or world
         try:
             return await self._bring_on(world)
         finally:
             self._places.give_back(key)
+
+    async def _is_there(self, run: Object, pod_uid: str) -> bool:
+        """Ask for a pod that no watch shows: no run ends, and none is tried again, because of a look at the past."""
+        where = run["metadata"]["namespace"], run["status"]["pod"]["name"]
+        found = await self._hands.look(POD.kind, POD.api_version, *where)
+        return found is not None and found["metadata"]["uid"] == pod_uid
 
     async def _bring_on(self, world: RunWorld) -> float | None:
         now = self._clock.now()

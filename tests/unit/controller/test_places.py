@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
 from tests.support.controlled import RUN, Controlled, a_team
 from tests.support.fake_cluster import CrashedError, CrashPlan, Place
 from tests.support.objects import NAMESPACE, a_namespace, a_policy, a_run, an_agent
 
+from remit.controller import places
+from remit.core.admission import Subject
+from remit.core.line import could_start
 from remit.ports import ClusterError
 
 
@@ -46,7 +50,9 @@ async def test_runs_start_one_after_the_other_in_the_order_of_their_making() -> 
     assert reasons(team, "alpha", "mike") == ["Succeeded", "Starting"]
 
 
-async def test_many_runs_through_few_places_are_told_once_and_pass_nobody() -> None:
+async def test_many_runs_through_few_places_are_told_once_and_pass_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Subject] = []
+    monkeypatch.setattr(places, "could_start", lambda subject: looks.append(subject) or could_start(subject))
     team = await a_bounded_team(5)
     names = [f"run-{number:03}" for number in range(60)]
     for name in names:
@@ -61,6 +67,7 @@ async def test_many_runs_through_few_places_are_told_once_and_pass_nobody() -> N
             await finish(team, going[0])
 
     assert started == names
+    assert len(looks) <= 3 * len(names), "a start looks at who stands before it, not at everybody"
     for name in names[5:]:
         writes = [write for write in team.cluster.writes if write == f"status AgentRun {name}"]
         assert len(writes) == 3, "told that it waits, started, finished"

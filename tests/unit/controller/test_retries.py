@@ -2,9 +2,11 @@
 
 import pytest
 from tests.support.controlled import AGENT, POD, RUN, Controlled
-from tests.support.fake_cluster import Place
+from tests.support.fake_cluster import CrashedError, CrashPlan, Place
 from tests.support.objects import NAMESPACE
 from tests.support.started import ended, started
+
+from remit.ports import ClusterError
 
 SECOND: Place = ("Pod", NAMESPACE, "dispute-1-1-r1")
 THIRD: Place = ("Pod", NAMESPACE, "dispute-1-1-r2")
@@ -162,6 +164,46 @@ async def test_a_new_try_runs_under_the_revision_of_the_first() -> None:
     assert team.status()["revision"] == pinned
     limits = team.cluster.objects[SECOND]["spec"]["containers"][0]["resources"]["limits"]
     assert limits["memory"] != "1Gi"
+
+
+async def test_a_pod_that_only_a_stale_view_misses_is_not_given_up() -> None:
+    team = await with_retries()
+    pod = team.cluster.objects.pop(POD)
+    team.restart()
+    team.cluster.objects[POD] = pod
+    await team.settle()
+
+    assert team.status()["reason"] == "Running"
+    assert "tries" not in team.status()
+
+
+async def test_a_run_is_not_ended_while_nobody_can_say_whether_its_pod_is_there() -> None:
+    team = await started()
+    team.cluster.refusals["get Pod"] = ClusterError("away", "Unreachable")
+    await team.delete(POD)
+    assert team.status()["reason"] == "Running"
+
+    team.cluster.refusals.clear()
+    await team.later(1)
+
+    assert team.status()["reason"] == "Failed"
+
+
+async def test_a_new_try_whose_status_a_crash_lost_is_adopted() -> None:
+    team = await with_retries()
+    await team.delete(POD)
+    team.clock.seconds += 10
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 1, after=True)
+    with pytest.raises(CrashedError):
+        await team.later(0)
+    assert team.has(SECOND)
+    team.cluster.crash = CrashPlan()
+    team.restart()
+    await team.settle()
+
+    assert team.status()["pod"]["name"] == SECOND[2]
+    assert len(team.status()["tries"]) == 1
+    assert [write for write in team.cluster.writes if write == f"create Pod {SECOND[2]}"] == [f"create Pod {SECOND[2]}"]
 
 
 async def test_a_controller_that_starts_anew_waits_no_longer_and_no_shorter() -> None:
