@@ -52,7 +52,12 @@ async def test_runs_start_one_after_the_other_in_the_order_of_their_making() -> 
 
 async def test_many_runs_through_few_places_are_told_once_and_pass_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Subject] = []
-    monkeypatch.setattr(places, "could_start", lambda subject: looks.append(subject) or could_start(subject))
+
+    def looked(subject: Subject) -> bool:
+        looks.append(subject)
+        return could_start(subject)
+
+    monkeypatch.setattr(places, "could_start", looked)
     team = await a_bounded_team(5)
     names = [f"run-{number:03}" for number in range(60)]
     for name in names:
