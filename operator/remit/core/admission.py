@@ -130,7 +130,7 @@ def policy_is_taken_back(subject: Subject) -> Disallowed | None:
 
 def agent_is_missing(subject: Subject) -> Wait | None:
     """It may be applied in a moment: files of one folder come in any order."""
-    return Wait(f"agent {subject.agent_name} does not exist yet") if subject.agent is None else None
+    return Wait(f"agent {subject.agent_name} does not exist yet: apply it") if subject.agent is None else None
 
 
 def agent_is_not_ready(subject: Subject) -> Wait | None:

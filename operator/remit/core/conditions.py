@@ -229,8 +229,10 @@ def _unlike(_: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
 
 def _unenforced(status: Mapping[str, Any], conditions: list[Condition]) -> Iterable[str]:
     enforced = (status.get("enforced") or {}).get("generation")
-    if enforced is None or find_condition(conditions, "Finished") is not None or not is_true(conditions, "Ready"):
+    if enforced is None or not is_true(conditions, "Ready"):
         return
+    if "activeRuns" in status or find_condition(conditions, "Finished") is not None:
+        return  # an agent and a run do not wait for the gateway's word
     if enforced < status.get("observedGeneration", 0):
         yield f"Ready, and the gateway enforces generation {enforced}"
 

@@ -45,7 +45,8 @@ def _trouble(pod: Pod, status: Mapping[str, Any]) -> str:
     """Say what keeps the pod from starting."""
     scheduled = find_condition(status.get("conditions") or (), "PodScheduled")
     if scheduled and scheduled.get("reason") == "Unschedulable":
-        return f"no node has room for the pod: {str(scheduled.get('message', ''))[:_MAX_WORDS]}"
+        words = str(scheduled.get("message", ""))[:_MAX_WORDS]
+        return f"no node has room for the pod: add one, or lower the agent's spec.sandbox: {words}"
     for container in _containers(status):
         waiting = (container.get("state") or {}).get("waiting") or {}
         if (reason := waiting.get("reason", "")) and reason not in _HARMLESS:

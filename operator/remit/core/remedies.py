@@ -11,6 +11,7 @@ from typing import Final
 from remit.api.reasons import ObjectReason, RunReason
 
 OF_RUNS: Final[Mapping[str, str]] = {
+    RunReason.SUSPENDED: "set spec.desired to Running to let it go on",
     RunReason.FAILED: "mend what failed, then make the run anew with another attempt",
     RunReason.DENIED: "give what is missing, then make the run anew with another attempt",
     RunReason.POLICY_VIOLATION: "see in its evidence what was refused, and grant it, or mend the agent",
@@ -23,7 +24,7 @@ OF_OBJECTS: Final[Mapping[str, str]] = {
     ObjectReason.RETIRED: "make an Agent of another name",
     ObjectReason.EXPIRED: "set a later spec.notAfter, or delete it",
     ObjectReason.MODEL_NOT_GRANTED: "apply a ToolGrant that gives the agent its model",
-    ObjectReason.IMAGE_NOT_PINNED: "name the image by its digest: image@sha256:...",
+    ObjectReason.REVOKED: "when it is safe again, take spec.revoked out of that Policy",
     ObjectReason.INVALID_RULE: "mend that place; remit lint checks it before it is applied",
     ObjectReason.INVALID_SCHEMA: "mend that place; remit lint checks it before it is applied",
     ObjectReason.INVALID_SPEC: "mend that place; remit lint checks it before it is applied",
@@ -32,8 +33,6 @@ OF_OBJECTS: Final[Mapping[str, str]] = {
     ObjectReason.GATEWAY_NOT_READY: "wait; if it lasts, see to the gateway: kubectl -n remit-system get pods",
     ObjectReason.NETWORK_POLICY_NOT_ENFORCED: "install a network plugin that enforces NetworkPolicy",
     ObjectReason.NODE_REACHABLE: "close the node to pods, or set sandbox.nodeAccess of that policy to Warn",
-    ObjectReason.RUNTIME_CLASS_NOT_ALLOWED: "set a spec.sandbox.runtimeClassName that the policy allows",
-    ObjectReason.RESOURCES_NOT_ALLOWED: "lower spec.sandbox to what the policy allows",
 }
 _MARK: Final = "; next: "
 

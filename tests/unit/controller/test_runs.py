@@ -192,7 +192,8 @@ async def test_a_node_without_room_is_said() -> None:
     full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: cpu"}
     await team.say(POD, phase="Pending", conditions=[full])
 
-    assert team.condition(RUN, "Ready")["message"] == "no node has room for the pod: 0/1 nodes: cpu"
+    message = team.condition(RUN, "Ready")["message"]
+    assert message == "no node has room for the pod: add one, or lower the agent's spec.sandbox: 0/1 nodes: cpu"
     events = [thing for (kind, _, _), thing in team.cluster.objects.items() if kind == "Event"]
     assert any("no node has room" in event["message"] for event in events)
 

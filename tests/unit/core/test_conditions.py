@@ -94,6 +94,7 @@ def test_a_remedy_is_short_and_a_sentence_goes_on_with_it(remedy: str) -> None:
 @pytest.mark.parametrize(
     "status",
     [
+        an_agents(activeRuns=0, enforced={"generation": 1}),
         an_agents(revision=REVISION, revisions=[{**REVISION, "name": "teller-0"}], warmPods=2, activeRuns=1),
         an_agents(Standing.STALLED, "Suspended", enforced={"generation": 1}),
         a_status(startedAt=EARLIER, pod={"name": "p", "uid": "w"}, tries=[a_try("u", EARLIER), a_try("v")]),
