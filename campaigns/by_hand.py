@@ -9,6 +9,7 @@ from tests.support.objects import a_grant, a_policy, a_run, an_agent
 
 from campaigns.hands import CASES, PLANE_CASES
 from campaigns.runner import Arguments, logs
+from campaigns.world.direct import DirectError
 from campaigns.world.judge import judge
 from campaigns.world.plane import plane
 from campaigns.world.stage import NotInTimeError, Stage, World, stage
@@ -29,14 +30,18 @@ async def main(arguments: Arguments) -> int:
     """Play every case."""
     with plane() as control_plane:
         async with stage(control_plane, logs("by-hand")) as the_stage:
-            verdicts = [] if arguments.prove else await play_all(the_stage, arguments.jobs)
-            if not arguments.prove:
-                verdicts += await play_plane(the_stage, SHORT_AWAY_SECONDS if arguments.short else AWAY_SECONDS)
+            verdicts = [] if arguments.prove else await everything(the_stage, arguments)
             found = [f"{verdict.name}: {fault}" for verdict in verdicts for fault in verdict.faults]
-            print(f"{len(verdicts)} cases by hand, {sum(not verdict.faults for verdict in verdicts)} as they must be")
-            print("".join(f"VIOLATION {each}\n" for each in found), end="", flush=True)
+            arguments.say(f"{len(verdicts)} cases by hand, {sum(not each.faults for each in verdicts)} as they must be")
+            arguments.say(*(f"VIOLATION {each}" for each in found))
             missed = [] if arguments.short else await prove(the_stage)
     return len(found) + len(missed)
+
+
+async def everything(the_stage: Stage, arguments: Arguments) -> list[Verdict]:
+    """Play every case, those of the control plane itself last."""
+    verdicts = await play_all(the_stage, arguments.jobs)
+    return verdicts + await play_plane(the_stage, SHORT_AWAY_SECONDS if arguments.short else AWAY_SECONDS)
 
 
 async def play_all(the_stage: Stage, jobs: int, cases: Mapping[str, Play] = CASES, plant: str = "") -> list[Verdict]:
@@ -64,7 +69,7 @@ async def play(the_stage: Stage, case: Play, plant: str = "") -> list[str]:
             await world.create(a_run("work"))
             await world.stands("AgentRun", "work", "Running")
             await case(world)
-        except (NotInTimeError, AssertionError) as error:
+        except (NotInTimeError, AssertionError, DirectError, OSError) as error:
             found.append(f"{type(error).__name__}: {error}"[:700])
         return found + judge(world, 0)
 

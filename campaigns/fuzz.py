@@ -22,7 +22,7 @@ from campaigns.runner import Arguments, logs
 from campaigns.world.direct import DirectError, path_of
 from campaigns.world.judge import judge
 from campaigns.world.mutations import Mutation, mutations
-from campaigns.world.plane import free_port, plane
+from campaigns.world.plane import Plane, free_port, plane
 from campaigns.world.stage import NotInTimeError, Stage, World, stage
 from campaigns.world.state import State, difference
 from remit.cli.manifests import find_root
@@ -35,7 +35,7 @@ TOOL = {
     "name": "refund",
     "risk": "Financial",
     "inputSchema": {"type": "object", "properties": {"amount": {"type": "integer"}}},
-    "constraints": [{"rule": "arguments.amount < 100", "message": "too much"}],
+    "constraints": [{"expression": "arguments.amount < 100", "message": "too much"}],
 }
 Object = dict[str, Any]
 
@@ -93,19 +93,23 @@ def states(chance: random.Random) -> list[Candidate]:
 
 async def main(arguments: Arguments) -> int:
     """Try every state, a few worlds beside each other."""
+    with plane() as control_plane:
+        return await on(control_plane, arguments)
+
+
+async def on(control_plane: Plane, arguments: Arguments) -> int:
+    """Try on this control plane; returns the violations."""
     chosen = states(random.Random(arguments.seed))
     chosen = chosen[:SHORT_STATES] if arguments.short else chosen
-    with plane() as control_plane:
-        async with stage(control_plane, logs("fuzz")) as the_stage:
-            count = Count()
-            if not arguments.prove:
-                shares = [chosen[number :: arguments.jobs] for number in range(arguments.jobs)]
-                async with asyncio.TaskGroup() as group:
-                    for share in shares:
-                        group.create_task(try_all(the_stage, share, count))
-                print(count.line())
-                print("".join(f"VIOLATION {fault}\n" for fault in count.faults[:40]), end="", flush=True)
-            missed = [] if arguments.short else await prove(the_stage, chosen)
+    async with stage(control_plane, logs("fuzz")) as the_stage:
+        count = Count()
+        if not arguments.prove:
+            shares = [chosen[number :: arguments.jobs] for number in range(arguments.jobs)]
+            async with asyncio.TaskGroup() as group:
+                for share in shares:
+                    group.create_task(try_all(the_stage, share, count))
+            arguments.say(count.line(), *(f"VIOLATION {fault}" for fault in count.faults[:40]))
+        missed = [] if arguments.short else await prove(the_stage, chosen)
     return len(count.faults) + len(missed)
 
 

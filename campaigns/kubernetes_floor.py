@@ -41,8 +41,8 @@ def campaign() -> int:
         version = json.loads(floor.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
         wrong = [f"this is {version}, not {VERSION}"] if version != VERSION else []
         wrong += [*installation(floor), *requesters(floor)]
-        wrong += removal(floor)
         failed = suite(floor, folder / "tests.log")
+        wrong += removal(floor)
     for line in wrong:
         print(f"violation: {line}")
     print(f"{version}: installed, checked, removed; tests of kinds and admission: {failed} failed")

@@ -18,14 +18,15 @@ from campaigns.proxy.gate import Gate
 from campaigns.proxy.plan import NOTHING
 from campaigns.runner import Arguments, logs
 from campaigns.world.judge import judge
-from campaigns.world.plane import plane
+from campaigns.world.plane import Plane, plane
 from campaigns.world.stage import NotInTimeError, Stage, World, stage
 
 LEASE_SECONDS, REAL_LEASE_SECONDS = 3, 15
 TAKEOVER_SECONDS = 20.0
 """With a lease of 15 s; for a shorter one in proportion, with a second for a busy machine."""
-TRIALS, REAL_TRIALS, SHORT_TRIALS = 190, 10, 6
-PAIRS, SHORT_PAIRS = 5, 3
+SERIES = ((LEASE_SECONDS, 190), (REAL_LEASE_SECONDS, 12))
+"""Leases of so many seconds, and how often each is tried."""
+SHORT_SERIES = ((LEASE_SECONDS, 4),)
 BURST = 3
 AFTER_WAKING_SECONDS = 0.8
 SLACK_SECONDS = 0.25
@@ -79,34 +80,36 @@ class Pair:
 async def main(arguments: Arguments) -> int:
     """Try with short leases many times, and some times with real ones."""
     with plane() as control_plane:
-        async with stage(control_plane, logs("leaders")) as the_stage:
-            missed: list[str] = []
-            violations = 0
-            if not arguments.prove:
-                each, pairs = (SHORT_TRIALS, SHORT_PAIRS) if arguments.short else (TRIALS, PAIRS)
-                violations += await series(the_stage, arguments.seed, LEASE_SECONDS, trials=each, pairs=pairs)
-            if not arguments.prove and not arguments.short:
-                seed = arguments.seed + 1
-                violations += await series(the_stage, seed, REAL_LEASE_SECONDS, trials=REAL_TRIALS, pairs=PAIRS)
-            if not arguments.short:
-                missed = await prove(the_stage, arguments.seed)
+        return await on(control_plane, arguments)
+
+
+async def on(control_plane: Plane, arguments: Arguments) -> int:
+    """Try on this control plane; returns the violations."""
+    async with stage(control_plane, logs("leaders")) as the_stage:
+        violations, missed = 0, list[str]()
+        for seconds, trials in () if arguments.prove else SHORT_SERIES if arguments.short else SERIES:
+            violations += await series(the_stage, arguments, seconds, trials)
+        if not arguments.short:
+            missed = await prove(the_stage, arguments.seed)
     return violations + len(missed)
 
 
-async def series(the_stage: Stage, seed: int, seconds: int, *, trials: int, pairs: int) -> int:
+async def series(the_stage: Stage, arguments: Arguments, seconds: int, trials: int) -> int:
     """Try so many times with leases of so many seconds, in several pairs at the same time; returns the violations."""
+    pairs = min(arguments.jobs, trials)
     share = ceil(trials / pairs)
-    done = await asyncio.gather(*(together(the_stage, seed + number, seconds, share) for number in range(pairs)))
+    seeds = (arguments.seed + seconds * 100 + number for number in range(pairs))
+    done = await asyncio.gather(*(together(the_stage, seed, seconds, share) for seed in seeds))
     took = sorted(each for pair in done for each in pair.took)
     found = [each for pair in done for each in pair.found]
     at = took[min(len(took) - 1, int(len(took) * 0.99))] if took else 0.0
-    print(
+    arguments.say(
         f"{share * pairs} trials with a lease of {seconds} s: {len(found)} violations;"
         f" takeover median {took[len(took) // 2] if took else 0:.1f} s, p99 {at:.1f} s (bound {done[0].bound:.1f} s)"
     )
     if at > done[0].bound:
         found.append(f"takeover p99 {at:.1f} s")
-    print("".join(f"VIOLATION {each}\n" for each in found[:20]), end="", flush=True)
+    arguments.say(*(f"VIOLATION {each}" for each in found[:20]))
     return len(found)
 
 
@@ -215,11 +218,13 @@ PROOF_TRIALS = 4
 
 async def prove(the_stage: Stage, seed: int) -> list[str]:
     """Plant each bug; returns those that were not caught."""
-    pairs = await asyncio.gather(
-        *(together(the_stage, seed, LEASE_SECONDS, PROOF_TRIALS, plant=plant) for plant in PROOF)
-    )
+    control = await together(the_stage, seed, LEASE_SECONDS, 1)
+    if control.found:
+        print(f"without a planted bug: {control.found[0]}")
+        return list(PROOF)
     missed = []
-    for name, pair in zip(PROOF, pairs, strict=True):
+    for name in PROOF:
+        pair = await together(the_stage, seed, LEASE_SECONDS, PROOF_TRIALS, plant=name)
         slow = [f"takeover {took:.1f} s" for took in pair.took if took > pair.bound]
         found = pair.found + slow
         print(f"planted {name}: {f'caught, {found[0][:160]}' if found else 'NOT CAUGHT'}")

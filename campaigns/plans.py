@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from campaigns.proxy.plan import AT_VIEW, AT_WRITE, Fault, Plan, Write
 from campaigns.runner import Arguments, logs
+from campaigns.world.direct import DirectError
 from campaigns.world.judge import judge
-from campaigns.world.plane import plane
+from campaigns.world.plane import Plane, plane
 from campaigns.world.stage import CONVERGES_WITHIN, NotInTimeError, Stage, World, stage
 from campaigns.world.state import State, difference
 from campaigns.world.workload import reference
@@ -72,13 +73,18 @@ class Count:
 async def main(arguments: Arguments) -> int:
     """Make the plans and play them all."""
     with plane() as control_plane:
-        async with stage(control_plane, logs("plans")) as the_stage:
-            usual = await record(the_stage)
-            print(f"reference: {len(usual.trace)} writes, {len(usual.state)} objects at its end")
-            plans = [] if arguments.prove else choose(usual.trace, arguments)
-            count = await play_all(the_stage, plans, usual, jobs=arguments.jobs)
-            print("\n".join(count.lines()))
-            missed = [] if arguments.short else await prove(the_stage, usual, random.Random(arguments.seed))
+        return await on(control_plane, arguments)
+
+
+async def on(control_plane: Plane, arguments: Arguments) -> int:
+    """Play on this control plane; returns the violations."""
+    async with stage(control_plane, logs("plans")) as the_stage:
+        usual = await record(the_stage)
+        print(f"reference: {len(usual.trace)} writes, {len(usual.state)} objects at its end")
+        plans = [] if arguments.prove else choose(usual.trace, arguments)
+        count = await play_all(the_stage, plans, usual, jobs=arguments.jobs)
+        arguments.say(*count.lines())
+        missed = [] if arguments.short else await prove(the_stage, usual, random.Random(arguments.seed))
     return len(count.violations) + len(missed)
 
 
@@ -164,7 +170,7 @@ async def play(the_stage: Stage, plan: Plan, usual: Reference, *, plant: str = "
             await world.until(
                 lambda: not difference(usual.state, world.state()), "the state of the reference", world.patience
             )
-        except NotInTimeError as error:
+        except (NotInTimeError, DirectError) as error:
             found.append(f"{error}; {difference(usual.state, world.state())}"[:900])
         if not found and (written := await settle(world, 5.0)) > QUIET_WRITES:
             found.append(f"{written} writes within {QUIET_SECONDS:g} s of quiet")

@@ -13,7 +13,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +30,14 @@ class Arguments:
     """Whether only the campaign itself is tried, on planted bugs."""
     jobs: int = 4
     """How many worlds a campaign may keep going at the same time."""
+    told: list[str] = field(default_factory=list)
+    """What the campaign came to, line by line."""
+
+    def say(self, *lines: str) -> None:
+        """Print lines, and keep them."""
+        for line in lines:
+            print(line, flush=True)
+        self.told.extend(lines)
 
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "campaigns"

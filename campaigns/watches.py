@@ -13,8 +13,9 @@ from itertools import cycle, islice
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 
 from campaigns.runner import Arguments, logs
+from campaigns.world.direct import DirectError
 from campaigns.world.judge import judge
-from campaigns.world.plane import plane
+from campaigns.world.plane import Plane, plane
 from campaigns.world.players import ended
 from campaigns.world.stage import NotInTimeError, Stage, World, stage
 from remit.controller.kinds import WATCHED
@@ -148,10 +149,15 @@ class Trial:
 async def main(arguments: Arguments) -> int:
     """Try each disturbance with happenings of each kind."""
     with plane() as control_plane:
-        async with stage(control_plane, logs("watches")) as the_stage:
-            trials = [] if arguments.prove else choose(arguments)
-            found = await try_all(the_stage, trials, arguments.jobs * 3)
-            missed = [] if arguments.short else await prove(the_stage)
+        return await on(control_plane, arguments)
+
+
+async def on(control_plane: Plane, arguments: Arguments) -> int:
+    """Try on this control plane; returns the violations."""
+    async with stage(control_plane, logs("watches")) as the_stage:
+        trials = [] if arguments.prove else choose(arguments)
+        found = await try_all(the_stage, trials, arguments)
+        missed = [] if arguments.short else await prove(the_stage)
     return len(found) + len(missed)
 
 
@@ -163,8 +169,9 @@ def choose(arguments: Arguments) -> list[Trial]:
     return [Trial(*pair) for pair in islice(zip(cycle(FAULTS), cycle(happenings), strict=False), number)]
 
 
-async def try_all(the_stage: Stage, trials: list[Trial], jobs: int) -> list[str]:
+async def try_all(the_stage: Stage, trials: list[Trial], arguments: Arguments) -> list[str]:
     """Try them, many at the same time: they mostly wait."""
+    jobs = arguments.jobs * 3
     turns, found, took = asyncio.Semaphore(jobs), list[str](), list[float]()
 
     async def one(trial: Trial) -> None:
@@ -178,8 +185,8 @@ async def try_all(the_stage: Stage, trials: list[Trial], jobs: int) -> list[str]
             group.create_task(one(trial))
     if trials:
         recovered = len(trials) - len({each.partition(": ")[0] for each in found})
-        print(f"{recovered} of {len(trials)} recovered; longest {max(took):.1f} s (bound {BOUND_SECONDS:g} s)")
-    print("".join(f"VIOLATION {each}\n" for each in found), end="", flush=True)
+        arguments.say(f"{recovered} of {len(trials)} recovered; longest {max(took):.1f} s (bound {BOUND_SECONDS:g} s)")
+    arguments.say(*(f"VIOLATION {each}" for each in found))
     return found
 
 
@@ -198,7 +205,7 @@ async def attempt(the_stage: Stage, trial: Trial, plant: str = "") -> tuple[floa
             began = time.monotonic()
             await trial.happening.change(world)
             await world.until(lambda: trial.happening.effect(world), "the change is acted on", BOUND_SECONDS)
-        except NotInTimeError as error:
+        except (NotInTimeError, DirectError) as error:
             found.append(str(error)[:500])
         took = time.monotonic() - began
         world.gate.silent.clear()

@@ -25,11 +25,13 @@ IDENTITY = frozenset(
         "runAsUser",
         "nodeName",
         "activeRuns",
+        "logIndex",
     }
 )
 """`activeRuns` is brought up to date in its own time; `runAsUser` follows from a UID."""
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|(?<=-)[0-9a-f]{10}\b")
+GENERATION = re.compile(r"(?<=generation )\d+")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 COMPARED = tuple(kind for kind in KINDS if kind != "Lease")
 BORN = frozenset({"default"})
@@ -73,7 +75,7 @@ def _sorted(key: str, value: Any) -> Any:
 
 
 def _masked(text: str, namespace: str) -> str:
-    for pattern, word in ((UID, "UID"), (DIGEST, "DIGEST"), (MOMENT, "MOMENT")):
+    for pattern, word in ((UID, "UID"), (DIGEST, "DIGEST"), (MOMENT, "MOMENT"), (GENERATION, "N")):
         text = pattern.sub(word, text)
     return text.replace(namespace, "HOME")
 
