@@ -26,6 +26,7 @@ from remit.api.names import (
 from remit.cli.install import InstallError, Target
 from remit.cli.manifests import Images, Manifest, ManifestsError, Scope, release
 from remit.cli.rights import refused, rights_of
+from remit.core.probe import from_record
 
 app = typer.Typer(help="Say what an installation lacks, with the remedy.", no_args_is_help=False)
 
@@ -216,17 +217,20 @@ def rights(look: Look) -> Iterator[Finding]:
 
 def enforcement(look: Look) -> Iterator[Finding]:
     """Look whether the network was seen to close sandboxes."""
-    told = look.here("configmap", PROBE_RECORD).get("data") or {}
-    if told.get("enforced") == "true":
+    proof = from_record(look.here("configmap", PROBE_RECORD))
+    if proof is None or proof.enforced is None:
+        why = f": {proof.why}" if proof else ""
+        told = f"no run starts before; kubectl logs -n {look.namespace} deployment/remit-controller"
+        yield missing(f"NetworkPolicy was not proven to be enforced yet{why}", told)
+    elif proof.enforced:
         yield good("NetworkPolicy is enforced: a probe could reach nothing")
-    elif told.get("enforced") == "false":
-        yield missing(
-            f"NetworkPolicy is not enforced: {told.get('why', '')}",
-            "install a network plugin that enforces NetworkPolicy; no run starts until the probe fails to get out",
-        )
     else:
+        remedy = "install a network plugin that enforces NetworkPolicy; no run starts until the probe fails to get out"
+        yield missing(f"NetworkPolicy is not enforced: {proof.why}", remedy)
+    if proof is not None and proof.node_reachable:
         yield warning(
-            "NetworkPolicy was not probed yet", f"kubectl logs -n {look.namespace} deployment/remit-controller"
+            "sandboxes can reach their own node, as the NetworkPolicy standard allows",
+            "close the node's ports to pods; a policy's sandbox.nodeAccess refuses agents where it is so",
         )
 
 

@@ -1,16 +1,23 @@
 """Least privilege, measured: what Remit's accounts may do is what the apiserver's audit log saw them do."""
 
 import json
+import time
 from typing import Any, Final
 
+from benchmarks.audit import Log
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 from tests.support.polling import eventually
 from tests.support.rights_used import Use, given, uses
 
+from remit.adapters.clock import SystemClock
+from remit.api.names import INSTALL_NAMESPACE
 from remit.cli.demo.stage import Stage
 from remit.cluster import Cluster
+from remit.codegen.needs import ACCOUNTS
 
 HOME = "rights-test"
+IDLE_SECONDS = 20
+OURS: Final = frozenset(f"system:serviceaccount:{INSTALL_NAMESPACE}:{account.name}" for account in ACCOUNTS)
 SELDOM: Final[dict[tuple[str, str, str], str]] = {}
 """(account, verb, resource) that this test does not come by → the test that does."""
 EXPECTED_REFUSALS: Final = frozenset({("remit-gateway", "get", "secrets")})
@@ -32,6 +39,23 @@ def test_every_right_is_used_and_none_is_missing(stage: Stage, cluster: Cluster)
         look, lambda found: found[1] == [], within_seconds=90, every_seconds=2, why="(refused, unused) are empty"
     )
     assert (refused, unused) == ([], [])
+
+
+def test_an_idle_installation_writes_at_most_once_a_second_leases_included(stage: Stage, cluster: Cluster) -> None:
+    log, began = Log(cluster.audit_log_path), time.monotonic()
+
+    def look() -> float | None:
+        now = SystemClock().now()
+        ours = [write for write in log.writes() if write.user in OURS and write.at >= now - IDLE_SECONDS]
+        return len(ours) / IDLE_SECONDS if time.monotonic() - began >= IDLE_SECONDS else None
+
+    eventually(
+        look,
+        lambda rate: rate is not None and rate <= 1,
+        within_seconds=120,
+        every_seconds=2,
+        why="writes a second, once what other tests began has ended",
+    )
 
 
 def test_what_is_seldom_used_names_a_test_that_is_there() -> None:

@@ -14,6 +14,7 @@ from remit.cli import check
 from remit.cli.check import AFTER, BEFORE, Finding, Look, Verdict, findings
 from remit.cli.install import InstallError, Target
 from remit.cli.manifests import Images, release
+from remit.core.probe import Proof, to_record
 
 KINDS = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"]
 MADE = release(Images("", "", ""))
@@ -52,6 +53,11 @@ def a_crd(name: str, revision: int) -> dict[str, Any]:
     return {"metadata": {"name": name, "annotations": {ANNOTATION_REVISION: str(revision)}}}
 
 
+def a_record(*, enforced: bool | None, reachable: bool = False) -> dict[str, Any]:
+    """Return what the probe keeps."""
+    return to_record("remit-system", Proof(1_800_000_000.0, enforced, reachable, "it got out"))
+
+
 CRDS = [each["metadata"]["name"] for each in MADE if each["kind"] == "CustomResourceDefinition"]
 CONTROL = "get --raw /api/v1/namespaces/remit-system/services/remit-gateway-control:8081/proxy/readyz"
 WELL: dict[str, Any] = {
@@ -65,7 +71,7 @@ WELL: dict[str, Any] = {
     "get deployment": READY,
     "get lease": {"spec": {"holderIdentity": "pod-1"}},
     "get configmap remit-verifier-key": {"data": {"vkey": "remit.dev/evidence+1+2"}},
-    "get configmap remit-enforcement": {"data": {"enforced": "true"}},
+    "get configmap remit-enforcement": a_record(enforced=True),
     CONTROL: "ok",
 }
 
