@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from remit.controller.apply import Hands
+from remit.controller.apply import Hands, OutdatedError
 from remit.controller.gather import NamespaceWorld, namespace_world
+from remit.controller.kinds import POD
 from remit.controller.store import Key, Store
 from remit.core.children import released_deny, standing_deny
 from remit.core.plan import Apply, is_in_place, is_leaving, plan, reference_of, removal
-from remit.ports import ClusterError
+from remit.ports import Cluster, ClusterError
 
 _PASSING = frozenset({0, 409, 429})
 """Refusals that the next attempt may well not meet: no answer, a conflict, too many requests."""
@@ -17,8 +18,9 @@ _SERVER_FAULT = 500
 class Namespaces:
     """Namespaces with agents or sandboxes in them."""
 
-    def __init__(self, store: Store, hands: Hands) -> None:
-        """Act by these hands."""
+    def __init__(self, cluster: Cluster, store: Store, hands: Hands) -> None:
+        """Act by these hands; what may not be out of date is read from the cluster."""
+        self._cluster = cluster
         self._store = store
         self._hands = hands
 
@@ -29,10 +31,16 @@ class Namespaces:
             await self._hands.act(removal(world.pods))
         if world.deny is not None and is_leaving(world.deny):
             if not world.pods:
-                await self._hands.act([Apply(released_deny(world.name))])
+                await self._release(world.name)
         elif not world.is_leaving and (world.has_agents or world.pods):
             await self._put_in_place(world)
         return None
+
+    async def _release(self, namespace: str) -> None:
+        """Let the standing policy go, once no sandbox is there: a watch of pods may be behind that of policies."""
+        if await self._cluster.list(POD.api_version, POD.kind, namespace, POD.selector):
+            raise OutdatedError(f"a sandbox of {namespace} was not seen yet")
+        await self._hands.act([Apply(released_deny(namespace))])
 
     async def _put_in_place(self, world: NamespaceWorld) -> None:
         if not is_in_place(standing_deny(world.name), world.deny):

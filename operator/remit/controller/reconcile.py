@@ -81,7 +81,7 @@ class Controller:
                 claims=claims,
                 places=places,
             ).reconcile,
-            NAMESPACE.kind: Namespaces(self.store, hands).reconcile,
+            NAMESPACE.kind: Namespaces(cluster, self.store, hands).reconcile,
             POOL: pools.reconcile,
             PROBE: probe.reconcile,
         }

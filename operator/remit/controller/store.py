@@ -104,6 +104,7 @@ class Store:
         ]
         for known in gone:
             self.drop(kind, known)
+            self._deleted[known["metadata"].get("uid", "")] = version  # a watch that is behind tells of it once more
         for thing in changed:
             self.put(kind, thing)
         return gone + changed

@@ -54,3 +54,12 @@ def test_a_list_shows_what_a_watch_missed() -> None:
     assert [thing["metadata"]["name"] for thing in told] == ["gone", "one"]
     assert {thing["metadata"]["name"] for thing in store.all("Pod")} == {"one", "young"}
     assert store.replace("Pod", [pod(3), pod(20, "young", "young")], 20) == []
+
+
+def test_what_a_list_shows_to_be_gone_is_not_brought_back_by_a_watch_that_is_behind() -> None:
+    store = Store()
+    store.put("Pod", pod(1))
+    store.replace("Pod", [], 10)
+    store.put("Pod", pod(7))
+
+    assert store.get(KEY) is None
