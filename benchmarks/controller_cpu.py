@@ -134,12 +134,20 @@ def comparisons(found: dict[str, list[float]], disk: str, number: int) -> list[C
     notes = [
         f"{number} runs, {AT_ONCE} created at a time; pods run and runs end by status writes: nothing really runs",
         "user and system time of the controller's process, from creation to the deletion of the pod",
-        "ours besides: reviews the run, reads others' network policies, pins a bundle, writes conditions and Events",
-        "the rivals write pod, three statuses and the pod's deletion by the same client library; kopf its notes, too",
+        "ours and kopf's: review, a look at the network policies of others, pod, three statuses, Events, the pod's end",
+        "ours besides: compiles and pins a bundle, protects the pod, writes conditions; kopf's besides: its own notes",
+        "all three write by the same client library",
+        "the bare loop: the pod, three statuses and the pod's end, and nothing else",
         disk,
     ]
     rows = (
-        ("kopf", "kopf 1.45 with on.create, on.field and on.delete handlers", MOST_OF_KOPF, found["kopf"], ()),
+        (
+            "kopf",
+            "kopf 1.45 with on.create, on.field, timer and on.delete handlers, each of which keeps state",
+            MOST_OF_KOPF,
+            found["kopf"],
+            (),
+        ),
         (
             "bare-loop",
             "two watches in asyncio and a write for each step",

@@ -1,4 +1,8 @@
-"""`python -m benchmarks.rivals.kopf_operator`: the same in kopf as its documentation has it: handlers keep state."""
+"""`python -m benchmarks.rivals.kopf_operator`: the same in kopf as its documentation has it: handlers keep state.
+
+What ours does for a run, step by step, each as the handler that kopf has for it: review, look for what would open the
+pod, make it; follow the pod; end; hold the deadline; let go. kopf tells of each in Events of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from typing import Any
 
 import kopf
 
-from benchmarks.rivals.work import GROUP, LABEL, MANAGER, pod_of, status
+from benchmarks.rivals.work import API_VERSION, GROUP, LABEL, MANAGER, pod_of, status
 from remit.adapters.access import find_access
 from remit.adapters.cluster import KubernetesCluster
 
 ACCESS = find_access(os.environ)
 CLUSTER = KubernetesCluster(ACCESS)
 WORKS = (GROUP, "v1", "works")
+LOOK_SECONDS = 60.0
 
 
 @kopf.on.login()
@@ -32,9 +37,21 @@ async def login(**_: Any) -> kopf.ConnectionInfo:
 
 @kopf.on.startup()
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Leave everything as it is, but for the Events of log lines, which ours does not write either."""
-    settings.posting.enabled = False
+    """Be alone; everything else is as kopf comes."""
     settings.peering.standalone = True
+
+
+@kopf.on.create(*WORKS)
+async def review(spec: kopf.Spec, **_: Any) -> None:
+    """Ask whether the work may start."""
+    if not spec.get("purpose"):
+        raise kopf.PermanentError("a purpose is missing")
+
+
+@kopf.on.create(*WORKS)
+async def look_around(namespace: str | None, **_: Any) -> None:
+    """Look for what would open the pod."""
+    await CLUSTER.list("networking.k8s.io/v1", "NetworkPolicy", namespace or "")
 
 
 @kopf.on.create(*WORKS)
@@ -61,6 +78,12 @@ async def ended(new: Any, patch: kopf.Patch, namespace: str | None, name: str | 
     pod = await CLUSTER.get("v1", "Pod", namespace or "", name or "")
     if pod is not None:
         await CLUSTER.delete("v1", "Pod", namespace or "", name or "", pod["metadata"]["uid"])
+
+
+@kopf.timer(*WORKS, interval=LOOK_SECONDS, initial_delay=LOOK_SECONDS)
+async def deadline(body: kopf.Body, **_: Any) -> None:
+    """End what goes on for too long; here nothing does."""
+    assert body["apiVersion"] == API_VERSION
 
 
 @kopf.on.delete(*WORKS)

@@ -56,9 +56,9 @@ class Claims:
             return None
         if (found := await self._settle_doubt(run)) is not None:
             return found
-        agent_spec = world.pinned_agent()
-        if agent is None or agent_spec.runtime.harness is None:
+        if agent is None or not self._free(agent):
             return None
+        agent_spec = world.pinned_agent()
         mark = warm_mark(agent, world.revision, agent_spec, settings)
         for pod in self._ready(agent, mark):
             if pod["metadata"]["uid"] in self._taken:
@@ -72,11 +72,14 @@ class Claims:
     def _ready(self, agent: Object, mark: str) -> Iterator[Object]:
         """Yield the pods that may be claimed, a few, the one that stands longest first."""
         namespace, now = agent["metadata"]["namespace"], self._clock.now()
-        pods = self._store.having(POD.kind, OF_AGENT, namespace, agent["metadata"]["name"])
-        free = [pod for pod in pods if pod["metadata"]["uid"] not in self._taken]
-        for name in claimable((warm_pod_of(pod, now) for pod in free), mark)[:CLAIM_TRIES]:
+        for name in claimable((warm_pod_of(pod, now) for pod in self._free(agent)), mark)[:CLAIM_TRIES]:
             if (pod := self._store.get(Key(POD.kind, namespace, name))) is not None:
                 yield pod
+
+    def _free(self, agent: Object) -> list[Object]:
+        """Return the pods of the agent's pool that nobody is claiming just now."""
+        pods = self._store.having(POD.kind, OF_AGENT, agent["metadata"]["namespace"], agent["metadata"]["name"])
+        return [pod for pod in pods if pod["metadata"]["uid"] not in self._taken]
 
     async def _take(self, pod: Object, run: Object, spec: AgentRunSpec) -> Object | None:
         """Claim one pod; None when somebody was faster, or it is not there any more."""
