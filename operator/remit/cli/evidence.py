@@ -29,6 +29,7 @@ VERIFIER_CONFIG_MAP = "remit-verifier-key"
 KUBECTL_SECONDS = 120
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the AgentRun.")]
+RunUid = Annotated[str, typer.Option("--uid", help="Of the runs that had this name, the one with this UID.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the run.")]
 OutputDirectory = Annotated[Path, typer.Option("--output", "-o", help="Directory to make for the export.")]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Else $KUBECONFIG, as kubectl reads it.")]
@@ -64,13 +65,19 @@ def export_command(
     run: RunName,
     output: OutputDirectory,
     namespace: Namespace = "default",
+    uid: RunUid = "",
     kubeconfig: Kubeconfig = None,
     kubectl: Kubectl = "kubectl",
     install_namespace: InstallNamespace = names.INSTALL_NAMESPACE,
 ) -> None:
-    """Write all that proves one run into a directory. Needs `get` on the service proxy of the control port."""
+    """Write all that proves one run into a directory. Needs `get` on the service proxy of the control port.
+
+    Of several runs of the name it is the newest that did something: --uid names an earlier one, or one that was made
+    again and executed nothing.
+    """
+    named = f"{run}@{uid}" if uid else run
     with explained():
-        count = fetch_export(kubeconfig, namespace, run, output, kubectl=kubectl, install_namespace=install_namespace)
+        count = fetch_export(kubeconfig, namespace, named, output, kubectl=kubectl, install_namespace=install_namespace)
     typer.echo(f"{output}: {count} records of {namespace}/{run}")
 
 

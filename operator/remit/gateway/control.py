@@ -14,7 +14,10 @@ from remit.gateway.gate import Gate
 from remit.gateway.web import Answer, Request, encode
 from remit.ports import RunRecord
 
-_RUN_PATH: Final = re.compile(r"/control/v1/runs/([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})(/export)?")
+_RUN_PATH: Final = re.compile(
+    r"/control/v1/runs/([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})(?:@([A-Za-z0-9-]{1,64}))?(/export)?"
+)
+"""Namespace, name, and the UID of one of the runs of that name: without it, the newest that is no copy."""
 UNWELL_SECONDS: Final = 120.0
 """Long after calls were refused for it, so that nothing is under way that a new process would cut."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,14 +32,22 @@ async def serve_control(gate: Gate, request: Request) -> Answer:
     found = _RUN_PATH.fullmatch(request.path)
     if found is None:
         return error(404, "there is no such document")
-    record = await gate.ledger.find_run(found[1], found[2])
+    record = await run_named(gate, found[1], found[2], found[3] or "")
     if record is None:
-        return error(404, f"the ledger knows no run {found[1]}/{found[2]}")
-    if found[3] is None:
+        return error(404, f"the ledger knows no run {request.path.removeprefix('/control/v1/runs/')}")
+    if found[4] is None:
         return Answer(200, encode(view_of(record)))
     homes = {record.namespace, gate.settings.install_namespace}
     export = await gate.ledger.export(record.uid, [owner_of(home) for home in sorted(homes)])
     return Answer(200, encode(export_document(export)))
+
+
+async def run_named(gate: Gate, namespace: str, name: str, uid: str) -> RunRecord | None:
+    """Return a run of that name: the newest that is no copy of an earlier one, or that with the UID."""
+    if not uid:
+        return await gate.ledger.find_run(namespace, name)
+    record = await gate.ledger.read(lambda tx: tx.run(uid))
+    return record if record is not None and (record.namespace, record.name) == (namespace, name) else None
 
 
 def health(gate: Gate) -> Answer:
@@ -95,6 +106,7 @@ def view_of(record: RunRecord) -> dict[str, Any]:
         "ended": record.ended,
         "reason": record.outcome_reason,
         "message": record.outcome_message,
+        "recordedFrom": record.recorded_from,
     }
 
 

@@ -151,6 +151,11 @@ async def test_the_refusal_of_a_copy_is_evidence_that_verifies() -> None:
         assert verdict.ok, verdict.summary
         _, view = await world.control("/control/v1/runs/bank/run-1")
         assert view["uid"] == RUN_UID
+        _, view = await world.control(f"/control/v1/runs/bank/run-1@{COPY_UID}")
+        assert (view["uid"], view["recordedFrom"]) == (COPY_UID, RUN_UID)
+        assert (await world.control(f"/control/v1/runs/bank/run-1@{COPY_UID}/export"))[0] == 200
+        for other in ("bank/run-2@" + COPY_UID, "bank/run-1@nobody"):
+            assert (await world.control(f"/control/v1/runs/{other}"))[0] == 404
 
 
 async def test_the_copy_of_a_run_that_was_deleted_under_way_shows_that() -> None:

@@ -249,3 +249,11 @@ def test_credentials_in_another_order_are_the_same() -> None:
     one = a_bundle(None, [a_grant("core", credentials=[CREDENTIAL, second]), a_model_grant()])
     other = a_bundle(None, [a_grant("core", credentials=[second, CREDENTIAL]), a_model_grant()])
     assert decide(a_call(), one, other).effect is Effect.ALLOW
+
+
+def test_an_agent_made_again_under_its_name_is_another() -> None:
+    pinned = bundle_of(objects())
+    given = objects()
+    given["Agent"]["metadata"]["uid"] = "another"
+    assert isinstance(pinned, CompiledBundle)
+    assert decide(a_call(arguments={"amount": 10}), pinned, bundle_of(given)).effect is Effect.DENY
