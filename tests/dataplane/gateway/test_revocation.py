@@ -144,10 +144,11 @@ async def test_the_acknowledgement_comes_after_what_was_cut_is_settled(change: C
         waiting_for(bank)
         asking = asyncio.ensure_future(refusal(world))
         await eventually_async(lambda: calls_of(bank), lambda calls: calls == 1)
-        change(world.cluster)
+        changed = change(world.cluster)
         told = await eventually_async(lambda: enforced(world, kind, name), lambda seen: seen.get("generation") == 2)
         entry = next(each for each in await acknowledgements(world) if each["index"] == told["logIndex"])
         assert (entry["object"]["kind"], entry["object"]["generation"]) == (kind, 2)
+        assert entry["view"][kind] >= int(changed["metadata"]["resourceVersion"])
         outcome = next(index for index, of, _ in await indexed(world) if of == "outcome")
         assert outcome < told["logIndex"]
         assert await asking != ""
