@@ -12,16 +12,16 @@ from remit.api.reasons import ObjectReason, RunReason
 
 OF_RUNS: Final[Mapping[str, str]] = {
     RunReason.SUSPENDED: "set spec.desired to Running to let it go on",
-    RunReason.FAILED: "mend what failed, then make the run anew with another attempt",
-    RunReason.DENIED: "give what is missing, then make the run anew with another attempt",
+    RunReason.FAILED: "mend what failed, then create the run anew with another attempt",
+    RunReason.DENIED: "give what is missing, then create the run anew with another attempt",
     RunReason.POLICY_VIOLATION: "see in its evidence what was refused, and grant it, or mend the agent",
     RunReason.BUDGET_EXHAUSTED: "see status.partial; a new attempt may have a larger spec.budget, within the policy's",
     RunReason.DEADLINE_EXCEEDED: "see status.partial; a new attempt may have more spec.deadlineSeconds",
-    RunReason.REVOKED: "give the authority back, then make the run anew with another attempt",
+    RunReason.REVOKED: "give the authority back, then create the run anew with another attempt",
     RunReason.OUTCOME_UNKNOWN: "find out at the upstream what became of the call before any new attempt",
 }
 OF_OBJECTS: Final[Mapping[str, str]] = {
-    ObjectReason.RETIRED: "make an Agent of another name",
+    ObjectReason.RETIRED: "create an Agent of another name",
     ObjectReason.EXPIRED: "set a later spec.notAfter, or delete it",
     ObjectReason.MODEL_NOT_GRANTED: "apply a ToolGrant that gives the agent its model",
     ObjectReason.REVOKED: "when it is safe again, take spec.revoked out of that Policy",
