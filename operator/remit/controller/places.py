@@ -39,12 +39,21 @@ class _Filed(NamedTuple):
 class Places:
     """The places of all namespaces."""
 
-    def __init__(self, store: Store, clock: Clock, install_namespace: str, *, wake: Callable[[Key], None]) -> None:
-        """Follow this store; `wake` has a run looked at whose turn may have come."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        install_namespace: str,
+        *,
+        wake: Callable[[Key], None],
+        is_synced: Callable[[], bool],
+    ) -> None:
+        """Follow this store; `wake` has a run looked at whose turn may have come, once the store is complete."""
         self._store = store
         self._clock = clock
         self._install_namespace = install_namespace
         self._wake = wake
+        self._is_synced = is_synced
         self._lines: defaultdict[str, defaultdict[str, list[Order]]] = defaultdict(lambda: defaultdict(list))
         """Runs without a place, in order, by namespace and agent."""
         self._holders: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -100,10 +109,11 @@ class Places:
         everywhere = key.kind == POLICY.kind and key.namespace == self._install_namespace
         namespace = key.name if key.kind == NAMESPACE.kind else key.namespace
         for home in list(self._rules) if everywhere else [namespace]:
-            before, self._rules[home] = self._rules[home], {}
-            for agent, rules in before.items():
-                if self.rules(home, agent) != rules:
-                    for _, name in self._lines[home].get(agent, ()):
+            known = self._rules[home]
+            for agent in [key.name] if key.kind == AGENT.kind else list(known):
+                before = known.pop(agent, None)
+                if (line := self._lines[home].get(agent)) and self.rules(home, agent) != before:
+                    for _, name in line:
                         self._wake(Key(RUN.kind, home, name))
             self._wake_next(home)
 
@@ -155,6 +165,8 @@ class Places:
 
     def _wake_next(self, namespace: str) -> None:
         """Have those looked at whose turn has come."""
+        if not self._is_synced():
+            return  # who has a place is not known yet
         limits: dict[str, int] = {}
         for agent in self._lines[namespace]:
             limits |= limits_in(self.rules(namespace, agent))

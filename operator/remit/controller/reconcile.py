@@ -65,7 +65,9 @@ class Controller:
         probe = Probe(cluster, hands, clock, settings=settings, wake=self._wake_agents)
         protection = Protection(cluster, clock, settings, probe)
         pools = Pools(self.store, hands, clock, protection=protection)
-        places = Places(self.store, clock, settings.install_namespace, wake=self._wake)
+        places = Places(
+            self.store, clock, settings.install_namespace, wake=self._wake, is_synced=lambda: self.is_synced
+        )
         claims = Claims(cluster, self.store, hands, clock, note=pools.note_claim)
         self._reconcilers: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             AGENT.kind: Agents(self.store, hands, clock, settings=settings, compiler=compiler, probe=probe).reconcile,

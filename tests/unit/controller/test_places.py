@@ -10,6 +10,7 @@ from tests.support.objects import NAMESPACE, a_namespace, a_policy, a_run, an_ag
 from remit.controller import places
 from remit.core.admission import Subject
 from remit.core.line import could_start
+from remit.core.queue import rules_of
 from remit.ports import ClusterError
 
 
@@ -140,6 +141,23 @@ async def test_the_narrowest_of_several_policies_holds_and_keeps_its_place_in_th
     assert reasons(team, "t-2", "u-1") == ["Pending", "Pending"]
     await finish(team, "t-1")
     assert reasons(team, "t-2", "u-1") == ["Starting", "Starting"]
+
+
+async def test_an_agent_that_comes_has_nobody_elses_rules_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = await a_bounded_team(1)
+    await team.apply(*(an_agent(f"agent-{number}") for number in range(5)))
+    await team.apply(*(a_run(f"run-{number}", agent=f"agent-{number}") for number in range(5)))
+    read: list[str] = []
+
+    def counted(agent: dict[str, Any], policies: Any, **more: Any) -> Any:
+        read.append(agent["metadata"]["name"])
+        return rules_of(agent, policies, **more)
+
+    monkeypatch.setattr(places, "rules_of", counted)
+    await team.apply(an_agent("late"), a_run("last", agent="late"))
+
+    assert read == ["late"]
+    assert reasons(team, "last") == ["Pending"]
 
 
 async def test_who_cannot_start_holds_nobody_up() -> None:
