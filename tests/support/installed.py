@@ -20,6 +20,7 @@ from remit.core.conditions import find_condition
 Object = dict[str, Any]
 
 
+BEGUN = "the gateway knows that work has begun"
 WAITER = f"""
 import time, urllib.request
 while True:
@@ -27,6 +28,7 @@ while True:
         step = urllib.request.Request("http://127.0.0.1:{SIDECAR_PORT}{STEP_PATH}", data=b'{{"step": 1}}')
         step.add_header("Content-Type", "application/json")
         urllib.request.urlopen(step).read()
+        print("{BEGUN}", flush=True)
         break
     except OSError as error:
         print(error, flush=True)
@@ -97,7 +99,8 @@ class Place:
         self.create(namespace, a_run(name))
         self.until("Running", name, namespace)
         eventually(
-            lambda: self.get("agentrun", name, "-n", namespace)["status"].get("step"),
+            lambda: self.kubectl("logs", f"{name}-1", "-c", "agent", "-n", namespace),
+            lambda said: BEGUN in said,
             within_seconds=60,
             why=f"{name} has begun its first step",
         )

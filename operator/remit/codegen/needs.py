@@ -20,6 +20,8 @@ from remit.api.names import (
 )
 
 READ: Final = ("get", "list", "watch")
+FOLLOW: Final = ("list", "watch")
+"""For what is known from a watch alone."""
 APPLY: Final = ("create", "patch")
 """Server-side apply: patch, and create where it makes the object."""
 WRITE: Final = ("create", "update", "patch", "delete", "deletecollection")
@@ -58,13 +60,13 @@ class PeopleRole:
 CONTROLLER: Final = Account(
     CONTROLLER_ACCOUNT,
     everywhere=(
-        Need(GROUP, PLURALS, READ, "what to reconcile"),
+        Need(GROUP, PLURALS, FOLLOW, "what to reconcile"),
         Need(GROUP, tuple(f"{plural}/status" for plural in PLURALS), ("patch",), "conditions and reasons"),
         Need("", ("pods",), (*READ, "create", "patch", "delete"), "the pod of a run, made or claimed for it"),
         Need("", ("serviceaccounts",), (*READ, *APPLY, "delete"), "the account of an agent, which has no rights"),
         Need("networking.k8s.io", ("networkpolicies",), (*READ, *APPLY, "delete"), "standing deny, way to the gateway"),
         Need("apps", ("controllerrevisions",), (*READ, "create", "delete"), "bundles in force, which never change"),
-        Need("", ("namespaces",), READ, "labels for the platform's floor"),
+        Need("", ("namespaces",), FOLLOW, "labels for the platform's floor"),
         Need("", ("events",), ("get", *APPLY), "what happened, for people; the same again is counted"),
     ),
     at_home=(
@@ -85,16 +87,17 @@ CONTROLLER: Final = Account(
 GATEWAY: Final = Account(
     GATEWAY_ACCOUNT,
     everywhere=(
-        Need(GROUP, PLURALS, READ, "live authority, compiled by the gateway itself"),
+        Need(GROUP, PLURALS, FOLLOW, "live authority, compiled by the gateway itself"),
+        Need(GROUP, ("agentruns",), ("get",), "whether a run is still there: a list may be older than what it shows"),
         Need(
             GROUP,
             tuple(f"{plural}/status" for plural in PLURALS),
             ("patch",),
             "usage and outcome of runs; the generation that it enforces",
         ),
-        Need("apps", ("controllerrevisions",), READ, "the bundle that a run is pinned to"),
-        Need("", ("pods",), READ, "the pod's UID and addresses; cuts a cached token off"),
-        Need("", ("namespaces",), READ, "labels for the platform's floor"),
+        Need("apps", ("controllerrevisions",), FOLLOW, "the bundle that a run is pinned to"),
+        Need("", ("pods",), FOLLOW, "the pod's UID and addresses; cuts a cached token off"),
+        Need("", ("namespaces",), FOLLOW, "labels for the platform's floor"),
         Need("authentication.k8s.io", ("tokenreviews",), ("create",), "whose token is it"),
     ),
     at_home=(Need("", ("configmaps",), ("get", "patch"), "says once what verifies its log", (VERIFIER_CONFIG_MAP,)),),

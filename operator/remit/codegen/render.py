@@ -1,6 +1,8 @@
 """Writes manifests as YAML that people can read and diff. Pure."""
 
+import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -17,7 +19,10 @@ class _Dumper(yaml.SafeDumper):
 
 def to_yaml(manifests: Iterable[dict[str, Any]]) -> str:
     """Return one YAML stream that says where it comes from."""
-    texts = (
-        yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True) for manifest in manifests
-    )
-    return NOTICE + "---\n".join(texts)
+    return NOTICE + "---\n".join(_text(json.dumps(manifest)) for manifest in manifests)
+
+
+@lru_cache(maxsize=2048)
+def _text(manifest: str) -> str:
+    """Return a manifest, given as JSON, as YAML: the same one is in several files, and writing YAML is slow."""
+    return yaml.dump(json.loads(manifest), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
