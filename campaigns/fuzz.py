@@ -8,7 +8,7 @@ import asyncio
 import copy
 import json
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -107,7 +107,7 @@ async def on(control_plane: Plane, arguments: Arguments) -> int:
             shares = [chosen[number :: arguments.jobs] for number in range(arguments.jobs)]
             async with asyncio.TaskGroup() as group:
                 for share in shares:
-                    group.create_task(try_all(the_stage, share, count))
+                    group.create_task(try_all(the_stage, share, count, is_over=arguments.has_ended))
             arguments.say(count.line(), *(f"VIOLATION {fault}" for fault in count.faults[:40]))
         missed = [] if arguments.short else await prove(the_stage, chosen)
     return len(count.faults) + len(missed)
@@ -140,14 +140,21 @@ async def governed(the_stage: Stage, plant: str = "") -> AsyncIterator[World]:
         yield world
 
 
-async def try_all(the_stage: Stage, share: Sequence[Candidate], count: Count, *, plant: str = "") -> None:
+async def try_all(
+    the_stage: Stage,
+    share: Sequence[Candidate],
+    count: Count,
+    *,
+    plant: str = "",
+    is_over: Callable[[], bool] = lambda: False,
+) -> None:
     """Try states one after another in one world."""
     async with governed(the_stage, plant) as world:
         original = comparable(world)
         for state in share:
             found = await try_one(world, state, original, count)
             count.faults += [f"{state.kind} {state.mutation.name}: {each}"[:500] for each in found]
-            if plant and count.faults:
+            if (plant and count.faults) or is_over():
                 break
         count.faults += [f"{world.namespace}: {each}" for each in judge(world, 0) + misjudged(world)]
 

@@ -82,7 +82,7 @@ async def on(control_plane: Plane, arguments: Arguments) -> int:
         usual = await record(the_stage)
         print(f"reference: {len(usual.trace)} writes, {len(usual.state)} objects at its end")
         plans = [] if arguments.prove else choose(usual.trace, arguments)
-        count = await play_all(the_stage, plans, usual, jobs=arguments.jobs)
+        count = await play_all(the_stage, plans, usual, arguments)
         arguments.say(*count.lines())
         missed = [] if arguments.short else await prove(the_stage, usual, random.Random(arguments.seed))
     return len(count.violations) + len(missed)
@@ -136,15 +136,18 @@ def choose(trace: Sequence[Write], arguments: Arguments) -> list[Plan]:
         whole = len(trace) if fault in AT_WRITE else min(LONG_VIEWS, len(trace))
         number = min(SHORT_EACH[fault], len(trace)) if arguments.short else whole
         plans += [Plan(fault, write, lag=chance.randint(1, 6)) for write in chance.sample(list(trace), number)]
+    chance.shuffle(plans)
     return plans
 
 
-async def play_all(the_stage: Stage, plans: Sequence[Plan], usual: Reference, *, jobs: int) -> Count:
+async def play_all(the_stage: Stage, plans: Sequence[Plan], usual: Reference, arguments: Arguments) -> Count:
     """Play the plans, a few at the same time."""
-    count, turns = Count(), asyncio.Semaphore(jobs)
+    count, turns = Count(), asyncio.Semaphore(arguments.jobs)
 
     async def one(plan: Plan) -> None:
         async with turns:
+            if arguments.is_over:
+                return
             began = time.monotonic()
             found, met = await play(the_stage, plan, usual)
         count.played += 1

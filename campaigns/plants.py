@@ -185,7 +185,7 @@ def _lease_taken_early() -> None:
 
 @plant("looks-too-rarely")
 def _looks_too_rarely() -> None:
-    module("controller.lease").Terms.look_every = property(lambda self: self.seconds * 2.0)
+    module("controller.lease").Terms.look_every = property(lambda self: self.seconds * 10.0)
 
 
 @plant("told-about-no-generation")

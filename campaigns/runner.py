@@ -13,7 +13,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +30,20 @@ class Arguments:
     """Whether only the campaign itself is tried, on planted bugs."""
     jobs: int = 4
     """How many worlds a campaign may keep going at the same time."""
+    minutes: float = 0.0
+    ends_at: float = float("inf")
+    """When to begin nothing more, by the monotonic clock: what was played by then is counted."""
     told: list[str] = field(default_factory=list)
     """What the campaign came to, line by line."""
+
+    def has_ended(self) -> bool:
+        """Tell whether the time given for it has passed."""
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time given for it has passed."""
+        return time.monotonic() > self.ends_at
 
     def say(self, *lines: str) -> None:
         """Print lines, and keep them."""
@@ -87,10 +99,12 @@ def parse(given: Sequence[str], known: Sequence[str]) -> tuple[Arguments, list[s
     parser.add_argument("--prove", action="store_true", help="only the planted bugs: does the campaign catch them?")
     parser.add_argument("--seed", type=int, help="repeat what an earlier run did")
     parser.add_argument("--jobs", type=int, default=4, help="worlds at the same time (default 4)")
+    parser.add_argument("--minutes", type=float, help="begin nothing more after so long, in each campaign")
     parser.add_argument("--only", action="append", choices=known, metavar="NAME", help=f"one of {', '.join(known)}")
     read = parser.parse_args(given)
     seed = read.seed if read.seed is not None else random.SystemRandom().randrange(2**31)
-    return Arguments(seed, read.short, read.prove, max(1, read.jobs)), read.only or list(known)
+    told = Arguments(seed, read.short, read.prove, max(1, read.jobs), minutes=read.minutes or 0.0)
+    return told, read.only or list(known)
 
 
 def run(wanted: Mapping[str, Main], arguments: Arguments) -> list[Outcome]:
@@ -100,7 +114,8 @@ def run(wanted: Mapping[str, Main], arguments: Arguments) -> list[Outcome]:
         form = " --short" if arguments.short else ""
         print(f"== {name}: --seed {arguments.seed}{form}", flush=True)
         began = time.monotonic()
-        violations = asyncio.run(_guarded(main)(arguments))
+        ends_at = began + 60 * arguments.minutes if arguments.minutes else float("inf")
+        violations = asyncio.run(_guarded(main)(replace(arguments, ends_at=ends_at, told=[])))
         outcomes.append(Outcome(name, violations, time.monotonic() - began))
     return outcomes
 
