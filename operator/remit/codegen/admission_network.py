@@ -59,10 +59,6 @@ CONTROLLERS: Final = Guard(
     ("CREATE", "UPDATE"),
     (
         Check(
-            f"{IS_DENY} || {OF_AN_AGENT}",
-            f"policy: the controller makes {DENY_POLICY} and {agent_child('')}*, and no other NetworkPolicy",
-        ),
-        Check(
             f"!({IS_DENY}) || (!({OPENS}) && {BOTH_WAYS} && variables.labels == {{}}"
             f" && variables.expressions.size() == 1 && variables.expressions.all(e, {EXISTS}))",
             f"policy: {DENY_POLICY} closes every pod with the label {LABEL_SANDBOX}, both ways, and opens nothing",

@@ -4,11 +4,12 @@ from typing import Final
 
 from remit.api.kinds import KINDS
 from remit.api.meta import API_VERSION, GROUP, VERSION
-from remit.api.names import INSTALL_NAMESPACE, LABEL_QUARANTINE, LABEL_SANDBOX
+from remit.api.names import DENY_POLICY, INSTALL_NAMESPACE, LABEL_QUARANTINE, LABEL_SANDBOX
 from remit.codegen.admission_guards import (
     BY_CONTROLLER,
     BY_GATEWAY,
     CLEANED_UP,
+    NAME,
     OF_AN_AGENT,
     Check,
     Guard,
@@ -156,14 +157,24 @@ ACCOUNTS: Final = Guard(
     only_when=(("of-an-agent", OF_AN_AGENT),),
 )
 
-OWN_ACCOUNTS: Final = Guard(
-    "remit-controller-accounts",
+ITS_POD: Final = (
+    "(request.operation == 'CREATE'"
+    f" || (has(oldObject.metadata.labels) && '{LABEL_SANDBOX}' in oldObject.metadata.labels))"
+)
+OWN_HANDS: Final = Guard(
+    "remit-controller-hands",
     "",
     "v1",
-    ("serviceaccounts",),
-    ("CREATE", "UPDATE"),
-    (Check(OF_AN_AGENT, "account: the controller makes the accounts of agents, and no other account"),),
+    ("pods", "serviceaccounts"),
+    ("CREATE", "UPDATE", "DELETE"),
+    (
+        Check(
+            f"request.resource.resource == 'pods' ? {ITS_POD} : ({OF_AN_AGENT} || {NAME} == '{DENY_POLICY}')",
+            "hands: Remit's controller changes and deletes sandboxes and what it made for agents, and nothing else",
+        ),
+    ),
     only_when=(("by-the-controller", BY_CONTROLLER),),
+    also=(("apps", "v1", ("controllerrevisions",)), ("networking.k8s.io", "v1", ("networkpolicies",))),
 )
 
 REVISIONS: Final = Guard(
@@ -239,4 +250,4 @@ SANDBOX_FLOOR: Final = Guard(
     variables={"concerned": f"{CHOSEN} && {HOLDS} && {TOUCHED}"},
 )
 
-OBJECT_GUARDS: Final = (REQUESTER, STATUS, FLOOR, SANDBOX_FLOOR, RESERVED, ACCOUNTS, OWN_ACCOUNTS, REVISIONS)
+OBJECT_GUARDS: Final = (REQUESTER, STATUS, FLOOR, SANDBOX_FLOOR, RESERVED, ACCOUNTS, OWN_HANDS, REVISIONS)

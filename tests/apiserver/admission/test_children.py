@@ -154,3 +154,27 @@ def test_a_floor_that_was_raised_later_keeps_nobody_from_suspending_an_agent(kub
     )
     suspended = kube.patch(f"{REMIT.format(namespace, 'agents')}/earlier", {"spec": {"lifecycle": "Suspended"}})
     assert suspended.code == 200, suspended.message
+
+
+STRANGERS = {
+    "pods": ("/api/v1/namespaces/{}/pods", {"spec": {"containers": [{"name": "a", "image": "remit.dev/none:1"}]}}),
+    "serviceaccounts": ("/api/v1/namespaces/{}/serviceaccounts", {}),
+    "networkpolicies": (
+        "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+        {"spec": {"podSelector": {"matchLabels": {"app": "web"}}}},
+    ),
+    "controllerrevisions": ("/apis/apps/v1/namespaces/{}/controllerrevisions", {"revision": 1, "data": {}}),
+}
+
+
+@pytest.mark.parametrize("plural", STRANGERS)
+def test_the_controller_changes_and_deletes_nothing_of_others(kube: Kube, namespace: str, plural: str) -> None:
+    collection, body = STRANGERS[plural]
+    path = collection.format(namespace)
+    made = kube.create(path, {"metadata": {"name": "of-others"}, **body})
+    assert made.code == 201, made.message
+    controller = kube.acting_as(CONTROLLER, ADMIN)
+    change = {"metadata": {"labels": {"a": "b"}}}
+    words = "hands: Remit's controller changes and deletes sandboxes"
+    assert refused(controller.send("PATCH", f"{path}/of-others?dryRun=All", change, kind=MERGE), words)
+    assert refused(controller.send("DELETE", f"{path}/of-others?dryRun=All"), words)

@@ -145,7 +145,7 @@ PODS: tuple[tuple[str, str, str, Any, str], ...] = (
     ("another sidecar's program", "container", "spec/initContainers/0/command", ["sh"], "beside Remit's sidecar"),
 )
 POLICIES: tuple[tuple[str, str, str, Any, str], ...] = (
-    ("a policy of another name", "policy", "metadata/name", "allow-all", "and no other NetworkPolicy"),
+    ("a policy of another name", "policy", "metadata/name", "allow-all", "and nothing else"),
     ("the deny with a way out", "deny", "spec/egress", [{}], "opens nothing"),
     ("the deny with a way in", "deny", "spec/ingress", [{}], "opens nothing"),
     ("the deny one way", "deny", "spec/policyTypes", ["Ingress"], "opens nothing"),
@@ -177,7 +177,7 @@ POLICIES: tuple[tuple[str, str, str, Any, str], ...] = (
     ("for more than sandboxes", "policy", "spec/podSelector/matchExpressions/0", REMOVE, "agent's own sandboxes"),
 )
 ACCOUNTS: tuple[tuple[str, str, str, Any, str], ...] = (
-    ("an account of another name", "account", "metadata/name", "cluster-admin", "and no other account"),
+    ("an account of another name", "account", "metadata/name", "cluster-admin", "and nothing else"),
     ("an account that mounts tokens", "account", "automountServiceAccountToken", True, "mounts no token"),
     ("an account that says nothing of tokens", "account", "automountServiceAccountToken", REMOVE, "mounts no token"),
     ("an account with a secret", "account", "secrets", [{"name": "model-key"}], "names no secret"),
