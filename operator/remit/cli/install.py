@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from remit.api.meta import ANNOTATION_REVISION, CRD_REVISION
 from remit.api.names import (
     DENY_POLICY,
     INSTALL_NAMESPACE,
@@ -94,11 +95,11 @@ def install(
     manifests = served(target, release(images, namespace, scope), say)
     kinds = [manifest for manifest in manifests if manifest["kind"] in PREPARATION]
     first = [*filter(guards_runs, manifests), *kinds]
+    stop_older(target, manifests, say)
     target.apply(first)
     target.run("wait", "--for=condition=Established", "--timeout=60s", *crds(manifests))
     say(f"namespace {namespace} and {len(kinds) - 1} kinds are there")
     make_key(target, say)
-    stop_lonely(target, say)
     target.apply([manifest for manifest in manifests if manifest not in first])
     say("accounts, roles, admission policies, network policies, controller and gateway are applied")
     if wait:
@@ -120,18 +121,24 @@ def crds(manifests: list[Manifest]) -> list[str]:
     return [f"crd/{found['metadata']['name']}" for found in manifests if found["kind"] == "CustomResourceDefinition"]
 
 
-def stop_lonely(target: Target, say: Say) -> None:
-    """End a controller of the time before leases: it would write beside the new one."""
-    name, where = "remit-controller", ("-n", target.namespace)
-    strategy = target.run(
-        *("get", "deployment", name, *where, "--ignore-not-found", "-o", "jsonpath={.spec.strategy.type}")
-    )
-    if strategy != "Recreate":
+def stop_older(target: Target, manifests: list[Manifest], say: Say) -> None:
+    """End the programs of a version before: they take objects with fields that they do not know for invalid.
+
+    The apiserver adds new fields with their defaults to what is stored, at the moment in which it has the new kinds.
+    """
+    revision = f"{{.metadata.annotations.{ANNOTATION_REVISION.replace('.', chr(92) + '.')}}}"
+    known = target.run("get", "crd", "-o", "name")
+    there = [name for name in crds(manifests) if name.removeprefix("crd/") in known]
+    found = [target.run("get", name, "-o", f"jsonpath={revision}") for name in there]
+    if all(int(each or 1) >= CRD_REVISION for each in found):
         return
-    target.run("scale", f"deployment/{name}", *where, "--replicas=0")
-    pods = ("pod", "-l", f"app.kubernetes.io/name={name}")
-    target.run("wait", "--for=delete", *pods, *where, f"--timeout={READY_SECONDS}s")
-    say("the controller of the version before is stopped: it knows no lease")
+    where = ("-n", target.namespace)
+    for name in deployments(manifests):
+        if target.run("get", "deployment", name, *where, "--ignore-not-found", "-o", "name"):
+            target.run("scale", f"deployment/{name}", *where, "--replicas=0")
+            pods = ("pod", "-l", f"app.kubernetes.io/name={name}")
+            target.run("wait", "--for=delete", *pods, *where, f"--timeout={READY_SECONDS}s")
+    say("controller and gateway of the version before are stopped: they do not know the new kinds")
 
 
 def make_key(target: Target, say: Say) -> None:

@@ -96,7 +96,7 @@ def test_runs_survive_an_upgrade_and_what_was_proven_stays_proven(place: Place, 
     install(path, place.images, kubectl=kubectl, say=said.append)
 
     assert "the gateway keeps its signing key" in said
-    assert any("knows no lease" in line for line in said)
+    assert any("of the version before are stopped" in line for line in said)
     eventually(place.lacks, lambda lacking: lacking == [], within_seconds=60, why="nothing is missing")
     after = {name: place.get("agentrun", name, "-n", HOME) for name in before}
     assert after["under-way"]["status"]["pod"] == before["under-way"]["status"]["pod"]
