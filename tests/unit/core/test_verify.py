@@ -51,6 +51,30 @@ def test_a_run_without_end_is_open_and_without_fault() -> None:
     assert report.ended == ""
 
 
+def recorded_from(story: Story) -> Story:
+    """End a run with the word that another did its work."""
+    return story.add(
+        lambda spot: run_end_entry(
+            spot, reason="Succeeded", spent=Amount(), overrun=Amount(), recorded_from="run-of-before"
+        )
+    )
+
+
+def test_a_run_whose_work_was_done_before_has_one_record() -> None:
+    report = checked(exported(recorded_from(Story()).entries, bundles={}))
+    assert report.fault is None
+    assert (report.ended, len(report.lines)) == ("Succeeded", 1)
+
+
+def test_a_run_that_did_something_cannot_say_that_another_did() -> None:
+    fault = checked(exported(recorded_from(Story().bundle()).entries)).fault
+    assert fault is not None
+    assert (fault.record, fault.problem) == (
+        1,
+        "a run whose work was done before has a record of something else than that",
+    )
+
+
 def test_another_key_is_refused_before_any_record_is_believed() -> None:
     report = verify(exported(good_story().entries), signer_of(KEY.name, bytes(32)).verifier, ed25519_holds)
     assert report.fault is not None
