@@ -16,7 +16,7 @@ from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.core.work import is_named, work_of
 from remit.gateway.authority import Authority
 from remit.gateway.call import Run
-from remit.gateway.callers import run_of
+from remit.gateway.callers import is_final, run_of
 from remit.gateway.ending import DELETED, RETRY_SECONDS, Endings, named
 from remit.gateway.memory import Memory
 from remit.gateway.settlements import Closing
@@ -66,8 +66,13 @@ class Repeats:
             record = await self._record(run, work, earlier)
         if record is not None and record.recorded_from:
             await self._publish(record, stored)
-        elif record is not None and record.work and not is_named(record.work):
-            await self._ledger.transact(lambda tx: name_work(tx, run.uid, work))
+        else:
+            await self._name(record, work)
+
+    async def _name(self, record: RunRecord | None, work: str) -> None:
+        """Write down which work a run does, where an older ledger kept it by its name alone."""
+        if record is not None and record.work and not is_named(record.work):
+            await self._ledger.transact(lambda tx: name_work(tx, record.uid, work))
 
     async def close(self) -> None:
         """Stop looking: the next start looks again."""
@@ -98,7 +103,11 @@ class Repeats:
             self._status.put(RUN, record.namespace, record.name, record.uid, status)
 
     def _on_change(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
-        if kind is RUN and old is None and new is not None:
+        if kind is not RUN:
+            return
+        if new is None and old is not None:
+            self._spawn(self._name_at_last(old))
+        elif old is None and new is not None and not is_final(new):
             self.look_soon(new)
 
     async def _look_at_last(self, stored: Stored) -> None:
@@ -106,6 +115,18 @@ class Repeats:
             try:
                 await self.look(stored)
             except (LedgerUnavailableError, ClusterError):
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _name_at_last(self, gone: Stored) -> None:
+        """Keep of a run that was deleted what it was to do: its copy is known by that."""
+        run = run_of(gone)
+        while run is not None:
+            try:
+                record = await self._ledger.read(lambda tx: tx.run(run.uid))
+                await self._name(record, work_of(run.namespace, run.name, run.spec))
+            except LedgerUnavailableError:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -247,6 +247,22 @@ async def test_a_run_that_an_older_ledger_knew_by_name_gets_its_work_named() -> 
         assert await eventually_async(work, lambda seen: seen.startswith("sha256:")) == record.work
 
 
+async def test_a_run_that_an_older_ledger_knew_by_name_is_named_at_the_latest_when_it_is_deleted() -> None:
+    async with executed() as (world, bank, ledger):
+        record = await ended(world)
+        await ledger.transact(lambda tx: tx.put_run(replace(record, work=unnamed_work("bank", "run-1"))))
+        delete(world.cluster)
+
+        async def work() -> str:
+            known = await ledger.read(lambda tx: tx.run(RUN_UID))
+            return known.work if known is not None else ""
+
+        assert await eventually_async(work, lambda seen: seen.startswith("sha256:")) == record.work
+        make_again(world.cluster, a_copy(input={"dispute": "D-2"}))
+        assert (await world.call("credit", {"amount": 5}, "c1"))["result"]["content"]
+        assert bank.calls == 2
+
+
 async def test_a_spec_that_changed_under_way_ends_the_run_s_authority() -> None:
     async with executed(to_the_end=False) as (world, bank, _):
         world.cluster.change("AgentRun", "run-1", budget={"toolCalls": 1_000_000})
