@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -61,11 +62,9 @@ def test_charts_install_upgrade_and_go(place: Place, tmp_path: Path) -> None:
     place.kubectl("create", "namespace", HOME)
 
     assert "remit-crds" in with_helm.refused(*with_helm.main("install")), "kinds come first"
-    crds = ("upgrade", "--install", "remit-crds", str(chart("remit-crds")), "-n", HOME)
-    with_helm.run(*crds)
-    annotate(place, "agents.remit.dev", 1)
+    with_helm.run(*crds(older(tmp_path)))
     assert f"of revision 1, older than {CRD_REVISION}" in with_helm.refused(*with_helm.main("install"))
-    with_helm.run(*crds)
+    with_helm.run(*crds(chart("remit-crds")))
     annotated = place.get("crd", "agents.remit.dev")["metadata"]["annotations"][ANNOTATION_REVISION]
     assert annotated == str(CRD_REVISION), "the chart upgrades its kinds"
 
@@ -91,9 +90,19 @@ def test_charts_install_upgrade_and_go(place: Place, tmp_path: Path) -> None:
     assert place.names("agents", "-n", "default") == {"agent.remit.dev/teller"}
 
 
-def annotate(place: Place, crd: str, revision: int) -> None:
-    """Make a kind look older, or newer."""
-    place.kubectl("annotate", "crd", crd, f"{ANNOTATION_REVISION}={revision}", "--overwrite")
+def crds(folder: Path) -> tuple[str, ...]:
+    """Return the command that installs or upgrades the kinds."""
+    return ("upgrade", "--install", "remit-crds", str(folder), "-n", HOME)
+
+
+def older(folder: Path) -> Path:
+    """Return a chart of kinds as they were a revision ago."""
+    found = folder / "remit-crds"
+    shutil.copytree(chart("remit-crds"), found)
+    for template in (found / "templates").glob("*.yaml"):
+        text = template.read_text()
+        template.write_text(text.replace(f"{ANNOTATION_REVISION}: '{CRD_REVISION}'", f"{ANNOTATION_REVISION}: '1'"))
+    return found
 
 
 @pytest.mark.parametrize(
