@@ -23,9 +23,11 @@ def account(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def controller(account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
     """A controller that runs, and is stopped at the end."""
     process = ControllerProcess(account, tmp_path_factory.mktemp("controller") / "log")
-    process.start()
-    yield process
-    process.stop()
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()  # one that was too slow to start would else act beside the next one
 
 
 @pytest.fixture
