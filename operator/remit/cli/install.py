@@ -16,6 +16,7 @@ from remit.api.names import (
     LABEL_MANAGED_BY,
     LABEL_SANDBOX,
     MANAGED_BY,
+    PROBE_RECORD,
     VERIFIER_CONFIG_MAP,
     VERIFIER_FIELD,
 )
@@ -266,6 +267,8 @@ def is_own(manifest: Manifest, namespace: str) -> bool:
 
 def release_policies(target: Target, where: tuple[str, ...] = ("-A",)) -> None:
     """Let the standing policies go with their namespaces: nobody is left who would do it when the time comes."""
+    # what the enforcement probe was made of goes with its record; a proof is of the network as it was
+    target.run("delete", "configmap", PROBE_RECORD, "-n", target.namespace, "--ignore-not-found")
     found = target.run(
         *("get", "networkpolicy", *where, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
         *("--field-selector", f"metadata.name={DENY_POLICY}", "-o", "jsonpath={.items[*].metadata.namespace}"),
