@@ -150,7 +150,7 @@ def test_a_controller_killed_at_a_claim_is_followed_by_one_that_finds_the_pod(
     try:
         mortal.launch(crash_at=point)
         pool.create(a_run())
-        eventually(mortal.killed, within_seconds=30, why=f"killed at {point}")
+        eventually(mortal.killed, within_seconds=60, why=f"killed at {point}")
         mortal.start()
 
         pool.until("Running")
