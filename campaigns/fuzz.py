@@ -9,20 +9,20 @@ import copy
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 
-from campaigns.proxy.gate import Gate
 from campaigns.proxy.plan import NOTHING
 from campaigns.runner import Arguments, logs
 from campaigns.world.direct import DirectError, path_of
+from campaigns.world.gateways import with_gateway
 from campaigns.world.judge import judge
 from campaigns.world.mutations import Mutation, mutations
-from campaigns.world.plane import Plane, free_port, plane
+from campaigns.world.plane import Plane, plane
 from campaigns.world.stage import NotInTimeError, Stage, World, stage
 from campaigns.world.state import State, difference
 from remit.cli.manifests import find_root
@@ -116,23 +116,7 @@ async def on(control_plane: Plane, arguments: Arguments) -> int:
 @asynccontextmanager
 async def governed(the_stage: Stage, plant: str = "") -> AsyncIterator[World]:
     """A world with a controller and a real gateway, each behind a gate, and the base objects in it, all well."""
-    async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(the_stage.world(NOTHING, plant=plant))
-        the_stage.players.ungoverned.add(world.namespace)
-        gate = Gate(world.namespace, lambda: None)
-        url = await stack.enter_async_context(the_stage.proxy.open(gate))
-        log = the_stage.folder / f"{world.namespace}-gateway.log"
-        home = the_stage.folder / f"{world.namespace}-gateway"
-        home.mkdir()
-        settings = {
-            "REMIT_LEDGER_PATH": str(home / "ledger.sqlite"),
-            "REMIT_SIGNING_KEY_PATH": str(home / "none.key"),
-            "REMIT_AGENT_PORT": str(free_port()),
-            "REMIT_CONTROL_PORT": str(free_port()),
-            "plant": plant,
-        }
-        world.programs.append(the_stage.program("gateway", url, log, **settings))
-        world.programs[1].start()
+    async with the_stage.world(NOTHING, plant=plant) as world, with_gateway(world, plant=plant):
         await world.create(a_grant())
         await world.create(*(thing for kind, thing in base().items() if kind != "AgentRun"))
         for kind, name in (("ToolGrant", "core"), ("Policy", "rules"), ("Agent", "teller")):

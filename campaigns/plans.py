@@ -8,8 +8,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from campaigns.proxy.plan import AT_VIEW, AT_WRITE, Fault, Plan, Write
 from campaigns.runner import Arguments, logs
@@ -39,6 +40,10 @@ PROOF = {
 """Planted bugs, each with the faults that must bring it to light, and how far back stale views are."""
 PROOF_TRIES = 6
 PROOF_SECONDS = 12.0
+
+
+PlayOne = Callable[[Plan], Coroutine[Any, Any, tuple[list[str], bool]]]
+"""Plays one plan; returns what was wrong, and whether its write came."""
 
 
 @dataclass
@@ -82,8 +87,8 @@ async def on(control_plane: Plane, arguments: Arguments) -> int:
         usual = await record(the_stage)
         print(f"reference: {len(usual.trace)} writes, {len(usual.state)} objects at its end")
         plans = [] if arguments.prove else choose(usual.trace, arguments)
-        count = await play_all(the_stage, plans, usual, arguments)
-        arguments.say(*count.lines())
+        count = await play_each(plans, lambda plan: play(the_stage, plan, usual), arguments)
+        show(count, arguments)
         missed = [] if arguments.short else await prove(the_stage, usual, random.Random(arguments.seed))
     return len(count.violations) + len(missed)
 
@@ -140,7 +145,12 @@ def choose(trace: Sequence[Write], arguments: Arguments) -> list[Plan]:
     return plans
 
 
-async def play_all(the_stage: Stage, plans: Sequence[Plan], usual: Reference, arguments: Arguments) -> Count:
+def show(count: Count, arguments: Arguments) -> None:
+    """Say what the plays came to."""
+    arguments.say(*count.lines())
+
+
+async def play_each(plans: Sequence[Plan], play_one: PlayOne, arguments: Arguments) -> Count:
     """Play the plans, a few at the same time."""
     count, turns = Count(), asyncio.Semaphore(arguments.jobs)
 
@@ -149,7 +159,7 @@ async def play_all(the_stage: Stage, plans: Sequence[Plan], usual: Reference, ar
             if arguments.is_over:
                 return
             began = time.monotonic()
-            found, met = await play(the_stage, plan, usual)
+            found, met = await play_one(plan)
         count.played += 1
         count.met += met
         count.by_fault[plan.fault] += met

@@ -292,3 +292,39 @@ def _leaves_namespaces_alone() -> None:
         return None
 
     module("controller.namespaces").Namespaces.reconcile = reconcile
+
+
+@plant("gateway-gives-up")
+def _gateway_gives_up() -> None:
+    """A status that is not accepted at once is not tried again."""
+    status = module("gateway.status")
+    status.HOPELESS = frozenset(range(1000))
+
+
+@plant("gateway-takes-conflict-for-done")
+def _gateway_takes_conflict_for_done() -> None:
+    status = module("gateway.status")
+    status.HOPELESS = status.HOPELESS | {429}
+
+
+@plant("gateway-forgets-the-end")
+def _gateway_forgets_the_end() -> None:
+    """A gateway that starts anew tells of no end that came before."""
+    writer = module("gateway.status").StatusWriter
+    plain, start = writer.put, int(os.environ.get("CAMPAIGN_START", "1"))
+
+    def put(self: Any, kind: Any, namespace: str, name: str, uid: str, status: Any) -> None:  # noqa: PLR0917 - its signature
+        if start == 1 or "outcome" not in status:
+            plain(self, kind, namespace, name, uid, status)
+
+    writer.put = put
+
+
+@plant("gateway-deaf")
+def _gateway_deaf() -> None:
+    """A watch that ended is not begun anew."""
+
+    async def once(self: Any, kind: Any) -> None:
+        await self._watch_once(kind)
+
+    module("gateway.authority").Authority._watch_for_ever = once

@@ -113,7 +113,9 @@ class Proxy:
             return web.Response(status=answer.status, body=text, content_type=kind, headers=kept)
 
     def _url(self, request: web.BaseRequest, gate: Gate) -> URL:
-        path, query = scoped(request.rel_url.raw_path, request.rel_url.raw_query_string, gate.namespace)
+        path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
+        if request.method == "GET":
+            path, query = scoped(path, query, gate.namespace)
         target = target_of(path)
         if target is not None and target.plural == "leases":  # each world has its own
             path = path.replace("/namespaces/remit-system/", f"/namespaces/{gate.namespace}/")

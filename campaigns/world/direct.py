@@ -1,12 +1,13 @@
 """The apiserver as a campaign speaks to it: straight, as whoever it wants to be, beside every fault."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from multidict import CIMultiDict
 
 from remit.adapters.access import Access, from_kubeconfig
 
@@ -64,18 +65,21 @@ class Direct:
         return self._open
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, kind: str = JSON, user: str = ""
+        self, method: str, path: str, body: Any = None, *, kind: str = JSON, user: str = "", groups: Sequence[str] = ()
     ) -> tuple[int, Object]:
         """Send one request; returns code and body."""
-        headers = {"Content-Type": kind} | ({"Impersonate-User": user} if user else {})
+        headers = CIMultiDict({"Content-Type": kind} | ({"Impersonate-User": user} if user else {}))
+        headers.extend(("Impersonate-Group", group) for group in groups)
         sent = None if body is None else json.dumps(body).encode()
         async with self.session.request(method, self._access.server + path, data=sent, headers=headers) as answer:
             text = await answer.read()
             return answer.status, json.loads(text) if text[:1] == b"{" else {"message": text.decode()[:500]}
 
-    async def must(self, method: str, path: str, body: Any = None, *, kind: str = JSON, user: str = "") -> Object:
+    async def must(
+        self, method: str, path: str, body: Any = None, *, kind: str = JSON, user: str = "", groups: Sequence[str] = ()
+    ) -> Object:
         """Send one request that may not fail."""
-        code, found = await self.send(method, path, body, kind=kind, user=user)
+        code, found = await self.send(method, path, body, kind=kind, user=user, groups=groups)
         if code >= 400:
             raise DirectError(f"{method} {path}: {code} {found.get('message', '')}")
         return found

@@ -176,8 +176,20 @@ def install(plane: Plane) -> None:
     plane.kubectl(*apply, given=to_stream(kinds))
     names = [f"crd/{kind['metadata']['name']}" for kind in kinds if kind["kind"] != "Namespace"]
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-    plane.kubectl(*apply, given=to_stream([*parts, *_leases_anywhere()]))
+    plane.kubectl(*apply, given=to_stream([*parts, *_leases_anywhere(), *_tokens_of_nodes()]))
     plane.wait(lambda: _guards_stand(plane), "admission policies")
+
+
+def _tokens_of_nodes() -> list[dict[str, object]]:
+    """Let nodes ask for their pods' tokens: nobody else authorizes them here."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "campaign-nodes"}
+    rule = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "campaign-nodes"}}
+    return [
+        {**head, "kind": "ClusterRole", "rules": [rule]},
+        {**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]},
+    ]
 
 
 def _guards_stand(plane: Plane) -> bool:

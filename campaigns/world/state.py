@@ -26,6 +26,8 @@ IDENTITY = frozenset(
         "nodeName",
         "activeRuns",
         "logIndex",
+        "logRoot",
+        "logSize",
     }
 )
 """`activeRuns` is brought up to date in its own time; `runAsUser` follows from a UID."""
