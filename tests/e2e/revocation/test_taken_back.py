@@ -63,7 +63,7 @@ def an_agency(stage: Stage, namespace: str) -> list[dict[str, Any]]:
         "instructions": {"inline": "Call."},
         "model": {"grant": "model", "name": "none"},
     }
-    given = {"agents": {"names": ["caller"]}, "purposes": ["test"]}
+    given = {"agents": {"names": ["caller"]}, "purposes": ["test"], "suspended": False}
     tool = {"name": "look", "risk": "ReadOnly", "inputSchema": {"type": "object"}, "constraints": []}
     bank = {"mcp": {"url": f"http://core-banking.{CORE}.svc:8000/mcp"}}
     priced = {"name": "none", "inputMicroUSDPerMillionTokens": 1, "outputMicroUSDPerMillionTokens": 1}
