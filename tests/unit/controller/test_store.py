@@ -63,3 +63,45 @@ def test_what_a_list_shows_to_be_gone_is_not_brought_back_by_a_watch_that_is_beh
     store.put("Pod", pod(7))
 
     assert store.get(KEY) is None
+
+
+def labelled(version: int, *labels: str, name: str = "one", uid: str = "u") -> dict[str, Any]:
+    thing = pod(version, uid, name)
+    thing["metadata"]["labels"] = dict.fromkeys(labels, "yes")
+    return thing
+
+
+def indexed() -> Store:
+    return Store({"Pod": {"label": lambda thing: thing["metadata"].get("labels", {})}})
+
+
+def test_an_index_finds_what_is_filed_under_a_word_and_only_in_its_namespace() -> None:
+    store = indexed()
+    store.put("Pod", labelled(1, "warm"))
+    store.put("Pod", labelled(2, "warm", "old", name="two", uid="v"))
+
+    assert [thing["metadata"]["name"] for thing in store.having("Pod", "label", "bank", "warm")] == ["one", "two"]
+    assert [thing["metadata"]["name"] for thing in store.having("Pod", "label", "bank", "old")] == ["two"]
+    assert store.having("Pod", "label", "elsewhere", "warm") == []
+
+
+def test_an_index_follows_every_change_and_holds_the_newest_state() -> None:
+    store = indexed()
+    store.put("Pod", labelled(1, "warm"))
+    store.put("Pod", labelled(3, "claimed"))
+    store.put("Pod", labelled(2, "warm"))
+
+    assert store.having("Pod", "label", "bank", "warm") == []
+    assert store.having("Pod", "label", "bank", "claimed") == [labelled(3, "claimed")]
+    store.put("Pod", labelled(4, "claimed", uid="another"))
+    assert store.having("Pod", "label", "bank", "claimed") == [labelled(4, "claimed", uid="another")]
+
+
+def test_an_index_forgets_what_is_gone_however_it_went() -> None:
+    store = indexed()
+    store.put("Pod", labelled(1, "warm"))
+    store.put("Pod", labelled(1, "warm", name="two", uid="v"))
+    store.drop("Pod", labelled(2, "warm"))
+    store.replace("Pod", [], 9)
+
+    assert store.having("Pod", "label", "bank", "warm") == []
