@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 
 from campaigns.plans import Reference, choose, play_each, settle, show
-from campaigns.proxy.plan import NOTHING, Fault, Plan
+from campaigns.proxy.plan import AT_VIEW, AT_WRITE, NOTHING, Fault, Plan
 from campaigns.runner import Arguments, logs
 from campaigns.world.direct import DirectError
 from campaigns.world.gateways import Gateway, post, with_gateway
@@ -57,7 +57,7 @@ async def on(control_plane: Plane, arguments: Arguments) -> int:
     async with stage(control_plane, logs("gateway-plans")) as the_stage:
         usual = await record(the_stage)
         print(f"reference: {len(usual.trace)} writes of the gateway")
-        plans = [] if arguments.prove else choose(usual.trace, arguments)
+        plans = [] if arguments.prove else choose(usual.trace, arguments, dict.fromkeys((*AT_WRITE, *AT_VIEW), 1))
         count = await play_each(plans, lambda plan: play(the_stage, plan, usual), arguments)
         show(count, arguments)
         missed = [] if arguments.short else await prove(the_stage, usual, random.Random(arguments.seed))
@@ -104,7 +104,7 @@ PROOF = {
     "gateway-mute": (Fault.NONE, ""),
     "gateway-gives-up": (Fault.SERVER_ERROR, "apply"),
     "gateway-forgets-the-end": (Fault.KILLED_BEFORE, "apply agentruns/status"),
-    "gateway-takes-conflict-for-done": (Fault.TOO_MANY, "apply"),
+    "gateway-takes-refusal-for-done": (Fault.TOO_MANY, "apply"),
     "gateway-deaf": (Fault.GONE, "apply policies/status"),
 }
 """Planted bugs, each with the faults that must bring it to light."""

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,13 +133,13 @@ async def start_again(world: World) -> list[str]:
     return [f"a new process writes {written}"] if written else []
 
 
-def choose(trace: Sequence[Write], arguments: Arguments) -> list[Plan]:
+def choose(trace: Sequence[Write], arguments: Arguments, short_each: Mapping[Fault, int] = SHORT_EACH) -> list[Plan]:
     """Draw the plans of this run: all that the writes allow in the long form, some of each fault in the short one."""
     chance = random.Random(arguments.seed)
     plans: list[Plan] = []
     for fault in (*AT_WRITE, *AT_VIEW):
         whole = len(trace) if fault in AT_WRITE else min(LONG_VIEWS, len(trace))
-        number = min(SHORT_EACH[fault], len(trace)) if arguments.short else whole
+        number = min(short_each[fault], len(trace)) if arguments.short else whole
         plans += [Plan(fault, write, lag=chance.randint(1, 6)) for write in chance.sample(list(trace), number)]
     chance.shuffle(plans)
     return plans

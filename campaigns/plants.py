@@ -301,8 +301,8 @@ def _gateway_gives_up() -> None:
     status.HOPELESS = frozenset(range(1000))
 
 
-@plant("gateway-takes-conflict-for-done")
-def _gateway_takes_conflict_for_done() -> None:
+@plant("gateway-takes-refusal-for-done")
+def _gateway_takes_refusal_for_done() -> None:
     status = module("gateway.status")
     status.HOPELESS = status.HOPELESS | {429}
 
