@@ -16,7 +16,15 @@ class TestKubernetesCluster(ClusterContract):
     """The suite, on the apiserver."""
 
     @pytest.fixture
-    def home(self, namespace: str) -> str:
+    def home(self, kube: Kube, namespace: str) -> str:
+        """A namespace in which the suite may delete accounts, which the controller never does."""
+        rules = [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["delete"]}]
+        subject = {"kind": "ServiceAccount", "name": "remit-controller", "namespace": "remit-system"}
+        ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "suite"}
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+        for kind, body in (("roles", {"rules": rules}), ("rolebindings", {"roleRef": ref, "subjects": [subject]})):
+            made = kube.create(f"{path}/{kind}", {"metadata": {"name": "suite"}, **body})
+            assert made.code in {201, 409}, made.message
         return namespace
 
     @pytest.fixture

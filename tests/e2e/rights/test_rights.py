@@ -18,7 +18,14 @@ from remit.codegen.needs import ACCOUNTS
 HOME = "rights-test"
 IDLE_SECONDS = 20
 OURS: Final = frozenset(f"system:serviceaccount:{INSTALL_NAMESPACE}:{account.name}" for account in ACCOUNTS)
-SELDOM: Final[dict[tuple[str, str, str], str]] = {}
+SELDOM: Final[dict[tuple[str, str, str], str]] = {
+    ("remit-controller", "get", "controllerrevisions"): "apiserver/controller/test_kills.py: one is there already",
+    ("remit-controller", "get", "events"): "apiserver/controller/test_kills.py: it was told before",
+    ("remit-controller", "patch", "events"): "unit/controller/test_events.py: the same again is counted",
+    ("remit-controller", "patch", "pods"): "e2e/warm: a run claims a pod that stands ready",
+    ("remit-gateway", "get", "agentruns"): "apiserver/revocation: a run that is gone, before a copy of it is judged",
+    ("remit-gateway", "patch", "configmaps"): "e2e/install/test_files.py: a gateway that made its own key",
+}
 """(account, verb, resource) that this test does not come by → the test that does."""
 EXPECTED_REFUSALS: Final = frozenset({("remit-gateway", "get", "secrets")})
 """Asked on purpose: whether a namespace's admin has bound a Secret, only the apiserver knows."""
@@ -35,9 +42,7 @@ def test_every_right_is_used_and_none_is_missing(stage: Stage, cluster: Cluster)
         return sorted(refused), sorted(unused)
 
     # a watch is in the log once it ends, which takes as long as it was asked to last
-    refused, unused = eventually(
-        look, lambda found: found[1] == [], within_seconds=90, every_seconds=2, why="(refused, unused) are empty"
-    )
+    refused, unused = eventually(look, lambda found: found == ([], []), within_seconds=90, every_seconds=2)
     assert (refused, unused) == ([], [])
 
 
@@ -81,13 +86,7 @@ def live_a_life(stage: Stage) -> None:
     patch(stage, "agent", "teller", {"spec": {"lifecycle": "Suspended"}})
     until(stage, "agent", "teller", "Suspended")
     stage.kubectl("delete", "agent", "teller", "-n", HOME)
-    eventually(
-        lambda: stage.kubectl("get", "networkpolicy", "-n", HOME, "-o", "name"),
-        lambda left: left == "",
-        within_seconds=60,
-        why="a namespace without agents and sandboxes is as it was",
-    )
-    stage.kubectl("delete", "namespace", HOME, "--wait=false")
+    stage.kubectl("delete", "namespace", HOME, "--timeout=120s")
 
 
 def create(stage: Stage, *things: dict[str, Any]) -> None:
