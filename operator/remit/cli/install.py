@@ -11,10 +11,12 @@ import typer
 
 from remit.api.meta import ANNOTATION_REVISION, CRD_REVISION
 from remit.api.names import (
+    CONTROLLER_ACCOUNT,
     DENY_POLICY,
     INSTALL_NAMESPACE,
     LABEL_MANAGED_BY,
     LABEL_SANDBOX,
+    LEASE,
     MANAGED_BY,
     PROBE_RECORD,
     VERIFIER_CONFIG_MAP,
@@ -242,20 +244,37 @@ def uninstall(
 
 def leave_namespace(target: Target, manifests: list[Manifest], *, purge: bool, say: Say) -> None:
     """Remove what is one namespace's own; what an admin installed for all such namespaces stays."""
+    here = ("-n", target.namespace)
     if purge:
-        kinds = ",".join(name.removeprefix("crd/") for name in crds(manifests))
-        target.run("delete", kinds, "-n", target.namespace, "--all")
-        target.run("delete", "pods", "-n", target.namespace, "-l", LABEL_SANDBOX, "--ignore-not-found")
+        target.run("delete", ",".join(name.removeprefix("crd/") for name in crds(manifests)), *here, "--all")
+        target.run("delete", "pods", *here, "-l", LABEL_SANDBOX, "--ignore-not-found")
+    elif target.run("get", "pods", *here, "-l", LABEL_SANDBOX, "-o", "name"):
+        raise InstallError(f"{target.namespace} has sandboxes: end its runs first, or remove all with --purge")
+    for name in deployments(manifests):
+        target.run("delete", "deployment", name, *here, "--ignore-not-found")
+        target.run("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={name}", *here, "--timeout=60s")
+    open_namespace(target, here)
     own = [manifest for manifest in manifests if is_own(manifest, target.namespace)]
     gone = [manifest for manifest in own if purge or manifest["kind"] not in KEPT]
     target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
-    release_policies(target, ("-n", target.namespace))
     if purge:
-        ours = ("networkpolicy,serviceaccount,controllerrevision", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
-        target.run("delete", *ours, "-n", target.namespace, "--ignore-not-found")
-        target.run("delete", "secret", KEY_SECRET, "-n", target.namespace, "--ignore-not-found")
+        ours = ("serviceaccount,controllerrevision,configmap", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
+        target.run("delete", *ours, *here, "--ignore-not-found")
+        target.run("delete", "secret", KEY_SECRET, *here, "--ignore-not-found")
+        target.run("delete", "lease", LEASE, *here, "--ignore-not-found")
     kept = "" if purge else "; its objects, ledger and key stay"
     say(f"{target.namespace} has no Remit any more{kept}; kinds and admission policies stay for other namespaces")
+
+
+def open_namespace(target: Target, here: tuple[str, str]) -> None:
+    """Take the policies away in which no sandbox is left, in the controller's name: admission lets nobody else."""
+    user = f"system:serviceaccount:{target.namespace}:{CONTROLLER_ACCOUNT}"
+    by_controller = ("--as", user, "--as-group", "system:masters")
+    chosen = ("networkpolicy", *here, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
+    target.run("delete", *chosen, "--wait=false", *by_controller)
+    if target.run("get", "networkpolicy", DENY_POLICY, *here, "--ignore-not-found", "-o", "name"):
+        held = '{"metadata": {"finalizers": null}}'
+        target.run("patch", "networkpolicy", DENY_POLICY, *here, "--type=merge", "-p", held, *by_controller)
 
 
 def is_own(manifest: Manifest, namespace: str) -> bool:
@@ -265,12 +284,12 @@ def is_own(manifest: Manifest, namespace: str) -> bool:
     return home == namespace or name.endswith(f"-in-{namespace}")
 
 
-def release_policies(target: Target, where: tuple[str, ...] = ("-A",)) -> None:
+def release_policies(target: Target) -> None:
     """Let the standing policies go with their namespaces: nobody is left who would do it when the time comes."""
     # what the enforcement probe was made of goes with its record; a proof is of the network as it was
     target.run("delete", "configmap", PROBE_RECORD, "-n", target.namespace, "--ignore-not-found")
     found = target.run(
-        *("get", "networkpolicy", *where, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
+        *("get", "networkpolicy", "-A", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}"),
         *("--field-selector", f"metadata.name={DENY_POLICY}", "-o", "jsonpath={.items[*].metadata.namespace}"),
     )
     for namespace in found.split():
