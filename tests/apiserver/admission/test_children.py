@@ -156,7 +156,7 @@ def test_a_floor_that_was_raised_later_keeps_nobody_from_suspending_an_agent(kub
     assert suspended.code == 200, suspended.message
 
 
-STRANGERS = {
+STRANGERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pods": ("/api/v1/namespaces/{}/pods", {"spec": {"containers": [{"name": "a", "image": "remit.dev/none:1"}]}}),
     "serviceaccounts": ("/api/v1/namespaces/{}/serviceaccounts", {}),
     "networkpolicies": (
