@@ -26,7 +26,17 @@ VOLATILE = (
     (re.compile(r"\btold-[0-9a-f]{8}\b"), "bank"),
 )
 SPEC = {
-    "AgentRun": ("Agent:", "Case:", "Id:", "System:", "Deadline Seconds:", "Desired:", "Purpose:", "Username:"),
+    "AgentRun": (
+        "Agent:",
+        "Case:",
+        "Id:",
+        "System:",
+        "Deadline Seconds:",
+        "Desired:",
+        "Purpose:",
+        "Requester:",
+        "Username:",
+    ),
     "Agent": ("Lifecycle:", "Owner:"),
     "ToolGrant": ("Not After:", "Suspended:", "URL:"),
     "Policy": (),
