@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.audit import Log
@@ -19,6 +20,7 @@ HOME = "rights-test"
 IDLE_SECONDS = 20
 OURS: Final = frozenset(f"system:serviceaccount:{INSTALL_NAMESPACE}:{account.name}" for account in ACCOUNTS)
 SELDOM: Final[dict[tuple[str, str, str], str]] = {
+    ("remit-controller", "delete", "controllerrevisions"): "unit/controller/test_revisions.py: collected when unused",
     ("remit-controller", "get", "controllerrevisions"): "apiserver/controller/test_kills.py: one is there already",
     ("remit-controller", "get", "events"): "apiserver/controller/test_kills.py: it was told before",
     ("remit-controller", "patch", "events"): "unit/controller/test_events.py: the same again is counted",
@@ -66,6 +68,8 @@ def test_an_idle_installation_writes_at_most_once_a_second_leases_included(stage
 def test_what_is_seldom_used_names_a_test_that_is_there() -> None:
     rights = {key(use) for use, _ in given()}
     assert set(SELDOM) <= rights, "a row is about a right that nobody has"
+    tests = Path(__file__).resolve().parents[2]
+    assert [why for why in SELDOM.values() if not (tests / why.partition(":")[0]).exists()] == []
 
 
 def key(use: Use) -> tuple[str, str, str]:
