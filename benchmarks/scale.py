@@ -108,7 +108,7 @@ class World:
             await asyncio.gather(*played, return_exceptions=True)
             for cluster in (self.admin, self.writer, self.speaking):
                 await cluster.close()
-            self.made.stage.kubectl("delete", "namespace", "--wait=false", *self.namespaces)
+            self.made.stage.kubectl("delete", "namespace", "--wait=false", "--ignore-not-found", *self.namespaces)
 
     async def _all(self, ending: Gateway) -> Found:
         found = Found()
@@ -272,7 +272,9 @@ def policy(namespace: str, runs: Object) -> Object:
     """Return a policy for all agents of a namespace."""
     spec: Object = {
         "agents": {"matchLabels": {"team": "bench"}},
-        "rules": [{"name": "all", "effect": "Allow"}],
+        "rules": [
+            {"name": "all", "tools": ["*"], "risks": ["Any"], "when": "true", "effect": "Allow", "message": "all may"}
+        ],
         "budgets": [
             {"per": "Run", "costMicroUSD": 1_000_000, "tokens": 1_000_000, "toolCalls": 100, "wallClockSeconds": 3600}
         ],

@@ -26,6 +26,8 @@ from remit.ports import ClusterError
 NODE = "node-0"
 START_SECONDS = 120.0
 PARTS = ("remit-controller", "remit-gateway")
+PASSED = frozenset({404, 409, 422})
+"""The pod went, or somebody was faster."""
 DONE = {"reason": "Succeeded", "message": "played by the benchmark"}
 
 Object = dict[str, Any]
@@ -162,7 +164,7 @@ class Kubelet:
         """Watch until cancelled."""
         while True:
             async for change, pod in self._cluster.watch("v1", "Pod", self._selector):
-                if change == "ADDED" and (pod.get("status") or {}).get("phase") != "Running":
+                if change == "ADDED" and "nodeName" not in pod["spec"]:  # nobody else plays its kubelet
                     self._tasks.add(task := asyncio.create_task(self._start(pod)))
                     task.add_done_callback(self._tasks.discard)
 
@@ -191,7 +193,7 @@ class Kubelet:
         try:
             await self._cluster.apply_status(with_status, "bench-kubelet")
         except ClusterError as error:
-            if error.code not in {404, 409}:
+            if error.code not in PASSED:
                 raise
 
 
