@@ -24,6 +24,8 @@ from remit.adapters.access import Access, from_kubeconfig
 from remit.adapters.cluster import KubernetesCluster
 
 CONVERGES_WITHIN = 60.0
+CLOSING_SECONDS = 0.5
+"""What connections that were broken off need to be closed before their loop is."""
 Object = dict[str, Any]
 SHORT_WAITS = {
     "REMIT_HARNESS_IMAGE": "remit.dev/harness:1",
@@ -216,3 +218,4 @@ async def stage(plane: Plane, folder: Path) -> AsyncIterator[Stage]:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            await asyncio.sleep(CLOSING_SECONDS)
