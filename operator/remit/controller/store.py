@@ -79,6 +79,7 @@ class Store:
         key = key_of(kind, thing)
         if version_of(thing) <= self._deleted.get(thing["metadata"].get("uid", ""), -1):
             return
+        thing["metadata"].pop("managedFields", None)  # half of an object's weight, and nobody reads it
         names = self._objects[kind][key.namespace]
         known = names.get(key.name)
         if known is None or version_of(known) <= version_of(thing):

@@ -105,3 +105,12 @@ def test_an_index_forgets_what_is_gone_however_it_went() -> None:
     store.replace("Pod", [], 9)
 
     assert store.having("Pod", "label", "bank", "warm") == []
+
+
+def test_who_wrote_which_field_is_not_kept() -> None:
+    store = Store()
+    thing = pod(1)
+    thing["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    store.put("Pod", thing)
+
+    assert store.get(KEY) == pod(1)
