@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -119,10 +120,9 @@ def test_values_that_mean_nothing_are_refused(loaded: Place, tmp_path: Path, giv
     assert said in with_helm.refused("template", "remit", str(chart("remit")), *with_helm.images, given)
 
 
-def test_without_images_it_says_which(loaded: Place, tmp_path: Path) -> None:
-    assert "images.controller must name an image" in Helm(loaded, tmp_path).refused(
-        "template", "remit", str(chart("remit"))
-    )
+def test_without_images_it_says_so(loaded: Place, tmp_path: Path) -> None:
+    said = Helm(loaded, tmp_path).refused("template", "remit", str(chart("remit")))
+    assert re.search(r"images\.\w+ must name an image", said), said
 
 
 def test_a_chart_without_a_cluster_is_the_same_objects(loaded: Place, tmp_path: Path) -> None:
