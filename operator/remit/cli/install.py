@@ -259,7 +259,7 @@ def leave_namespace(target: Target, manifests: list[Manifest], *, purge: bool, s
     target.run("delete", "--ignore-not-found", "-f", "-", given=to_stream(reversed(gone)))
     if purge:
         ours = ("serviceaccount,controllerrevision,configmap", "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
-        target.run("delete", *ours, *here, "--ignore-not-found")
+        target.run("delete", *ours, *here, "--ignore-not-found", *by_controller(target))
         target.run("delete", "secret", KEY_SECRET, *here, "--ignore-not-found")
         target.run("delete", "lease", LEASE, *here, "--ignore-not-found")
     kept = "" if purge else "; its objects, ledger and key stay"
@@ -268,13 +268,17 @@ def leave_namespace(target: Target, manifests: list[Manifest], *, purge: bool, s
 
 def open_namespace(target: Target, here: tuple[str, str]) -> None:
     """Take the policies away in which no sandbox is left, in the controller's name: admission lets nobody else."""
-    user = f"system:serviceaccount:{target.namespace}:{CONTROLLER_ACCOUNT}"
-    by_controller = ("--as", user, "--as-group", "system:masters")
     chosen = ("networkpolicy", *here, "-l", f"{LABEL_MANAGED_BY}={MANAGED_BY}")
-    target.run("delete", *chosen, "--wait=false", *by_controller)
+    target.run("delete", *chosen, "--wait=false", *by_controller(target))
     if target.run("get", "networkpolicy", DENY_POLICY, *here, "--ignore-not-found", "-o", "name"):
         held = '{"metadata": {"finalizers": null}}'
-        target.run("patch", "networkpolicy", DENY_POLICY, *here, "--type=merge", "-p", held, *by_controller)
+        target.run("patch", "networkpolicy", DENY_POLICY, *here, "--type=merge", "-p", held, *by_controller(target))
+
+
+def by_controller(target: Target) -> tuple[str, ...]:
+    """Return what makes kubectl speak in the controller's name."""
+    user = f"system:serviceaccount:{target.namespace}:{CONTROLLER_ACCOUNT}"
+    return ("--as", user, "--as-group", "system:masters")
 
 
 def is_own(manifest: Manifest, namespace: str) -> bool:
