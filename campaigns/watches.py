@@ -213,11 +213,11 @@ async def attempt(the_stage: Stage, trial: Trial, plant: str = "") -> tuple[floa
 
 
 PROOF = {
-    "stall-unnoticed": Trial(stalls_once, HAPPENINGS[0]),
+    "stall-unnoticed": Trial(stalls_once, HAPPENINGS[5]),
     "silence-not-listed": Trial(stalls, HAPPENINGS[3]),
-    "list-anew-not-followed": Trial(gone, HAPPENINGS[2]),
+    "list-anew-not-followed": Trial(gone, HAPPENINGS[7]),
     "nothing-listed-again": Trial(all_stall, HAPPENINGS[1]),
-    "deaf-for-ever": Trial(strange, HAPPENINGS[0]),
+    "deaf-for-ever": Trial(strange, HAPPENINGS[3]),
 }
 """Planted bugs, each with the trial that must bring it to light."""
 
