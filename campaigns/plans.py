@@ -33,7 +33,6 @@ PROOF = {
     "errors-not-retried": (Fault.SERVER_ERROR, "apply agentruns/status", 0),
     "nothing-listed-again": (Fault.HIDDEN, "create pods", 0),
     "protection-late": (Fault.NONE, "", 0),
-    "stale-list-believed": (Fault.GONE, "create events AgentRun", 16),
     "writes-what-stands": (Fault.NONE, "", 0),
     "raises-on-eviction": (Fault.NONE, "", 0),
 }

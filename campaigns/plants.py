@@ -104,22 +104,6 @@ def _protection_late() -> None:
     module("controller.runs").plan = lambda wanted, seen: plan.plan(wanted[-1:], seen)
 
 
-@plant("stale-list-believed")
-def _stale_list_believed() -> None:
-    store = module("controller.store")
-
-    def replace(self: Any, kind: str, things: Any, _: int) -> Any:
-        listed = {store.key_of(kind, thing): thing for thing in things}
-        gone = [known for known in self.all(kind) if store.key_of(kind, known) not in listed]
-        for known in gone:
-            self._objects[kind][known["metadata"].get("namespace", "")].pop(known["metadata"]["name"], None)
-        for thing in listed.values():
-            self.put(kind, thing)
-        return gone + list(listed.values())
-
-    store.Store.replace = replace
-
-
 @plant("writes-what-stands")
 def _writes_what_stands() -> None:
     for name in ("controller.apply", "controller.agents"):
