@@ -176,6 +176,8 @@ async def attempt(pair: Pair, number: int, chance: random.Random) -> None:
     stopped = stop_at(pair, leader, when, chance)
     await world.create(*(a_run(name, ttlSecondsAfterFinished=0) for name in names))
     began = await stopped
+    names.append(f"run-{number}-more")
+    await world.create(a_run(names[-1], ttlSecondsAfterFinished=0))  # something is left to do, whatever was done
     try:
         await world.poll(lambda: pair.holder() == heir, "the other one leads")
         await world.poll(lambda: any(who == heir and at > began for who, at, _ in pair.writes), "the other one writes")
