@@ -21,6 +21,8 @@ HAND_OVER_REQUEST = (
 )
 OUTPUT_REQUEST = "When you are done, answer with one JSON object that satisfies this JSON Schema and nothing else:\n"
 BUDGET_STOPS = frozenset({CallReason.BUDGET_EXHAUSTED, CallReason.HANDED_OVER})
+NOTHING_TO_TELL = frozenset({CallReason.RUN_NOT_ACTIVE, CallReason.RUN_ALREADY_EXECUTED})
+"""The gateway knows how the run ended, and takes no other word on it."""
 
 
 @dataclass
@@ -187,6 +189,6 @@ def give_up(run: Run, reason: StopReason, message: str) -> StopReason:
     try:
         run.client.contract("POST", wire.RESULT_PATH, report)
     except RefusedError as refused:
-        if refused.reason != CallReason.RUN_NOT_ACTIVE:
+        if refused.reason not in NOTHING_TO_TELL:
             raise
     return reason

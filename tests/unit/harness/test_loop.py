@@ -94,6 +94,13 @@ def test_a_model_that_refuses_or_answers_garbage_fails_the_run(reply: Answer | d
     assert gateway.bodies(wire.RESULT_PATH)[0]["outcome"] == "Failed"
 
 
+@pytest.mark.parametrize("reason", ["RunNotActive", "RunAlreadyExecuted"])
+def test_a_run_that_is_over_at_the_gateway_needs_no_telling(reason: str) -> None:
+    gateway = ScriptedGateway(an_order(), [refuses(reason)])
+    gateway.answers[wire.RESULT_PATH] = [refuses(reason)]
+    assert work(gateway) is StopReason.REFUSED
+
+
 def test_a_pod_that_starts_again_goes_on_after_the_last_known_step() -> None:
     gateway = ScriptedGateway(an_order(step=3), [says("Done.")])
     work(gateway)
