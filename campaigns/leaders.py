@@ -220,7 +220,7 @@ PROOF = (
     "looks-too-rarely",
 )
 """Planted bugs that must come to light in a few trials."""
-PROOF_TRIALS = 4
+PROOF_TRIALS = 12
 
 
 async def prove(the_stage: Stage, seed: int) -> list[str]:
