@@ -6,6 +6,7 @@ Every call carries an id of its own, so that asking again after a lost answer is
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from remit.api import wire
 from remit.api.reasons import CallReason
@@ -23,8 +24,24 @@ RETRY_SECONDS = 120.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 ANSWER_TIMEOUT_SECONDS = 900.0
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A gateway that went without a word, its node with it, is noticed in 20 s, and not when the answer is overdue."""
 MCP_VERSION = "2026-07-28"
 REASON_HEADER = "remit-reason"
+
+
+def connected(address: SplitResult) -> HTTPConnection:
+    """Return a connection to the gateway that notices when nobody is at its other end any more; raises OSError."""
+    connection = HTTPConnection(address.hostname or "", address.port or 80, timeout=ANSWER_TIMEOUT_SECONDS)
+    connection.connect()
+    for level, option, value in KEEP_ALIVE:
+        connection.sock.setsockopt(level, option, value)
+    return connection
 
 
 def is_suspended(status: int, reason: str | None) -> bool:
@@ -133,8 +150,7 @@ class GatewayClient:
     def _connect(self) -> HTTPConnection:
         """Return the kept connection, or a new one."""
         if self._connection is None:
-            host, port = self._address.hostname or "", self._address.port or 80
-            self._connection = HTTPConnection(host, port, timeout=ANSWER_TIMEOUT_SECONDS)
+            self._connection = connected(self._address)
         return self._connection
 
     def close(self) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from remit.api.names import SIDECAR_PORT
-from remit.harness.client import ANSWER_TIMEOUT_SECONDS, REASON_HEADER, is_suspended
+from remit.harness.client import REASON_HEADER, connected, is_suspended
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 SUSPENDED_SECONDS = 300.0
@@ -69,8 +69,7 @@ class PassOn(BaseHTTPRequestHandler):
         address = urlsplit(self.gateway)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
         headers["Authorization"] = f"Bearer {self.token_path.read_text().strip()}"
-        connection = HTTPConnection(address.hostname or "", address.port or 80, timeout=ANSWER_TIMEOUT_SECONDS)
-        with closing(connection):
+        with closing(connected(address)) as connection:
             connection.request(self.command, self.path, body=body, headers=headers)
             response = connection.getresponse()
             if may_wait and is_suspended(response.status, response.getheader(REASON_HEADER)):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from remit.harness import sidecar
-from remit.harness.client import FIRST_PAUSE_SECONDS, GatewayAwayError, GatewayClient
+from remit.harness.client import FIRST_PAUSE_SECONDS, GatewayAwayError, GatewayClient, connected
 from remit.harness.sidecar import serve
 
 SUSPENDED, NO_RUN_YET = "suspended", "no run yet"
@@ -190,3 +192,15 @@ def test_a_pod_without_a_run_asks_again_at_once_for_as_long_as_it_takes(token: P
         client.close()
     assert (answer.status, len(seen)) == (200, 301)
     assert set(pauses) == {FIRST_PAUSE_SECONDS}
+
+
+def test_a_gateway_that_went_without_a_word_is_noticed_within_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with closing(connected(urlsplit(f"http://127.0.0.1:{listener.getsockname()[1]}"))) as connection:
+            asked = connection.sock.getsockopt
+            assert asked(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, pause, count = (
+                asked(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+        assert idle + pause * count <= 20

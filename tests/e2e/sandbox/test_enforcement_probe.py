@@ -77,7 +77,7 @@ def test_where_the_network_lets_out_no_run_starts_until_it_no_longer_does(opened
     stage, name = opened, "after-the-hole"
     run: dict[str, Any] = yaml.safe_load((stage.example / "runs" / "dispute-4711.yaml").read_text())
     run["metadata"]["name"] = name
-    run["spec"]["input"] |= {"account": "ACC-900160", "transaction_id": "TXN-900160"}
+    run["spec"]["input"] |= {"account": "ACC-900180", "transaction_id": "TXN-900180"}
     stage.until(
         lambda: ready(stage, "agent", AGENT),
         lambda seen: (seen["status"], seen["reason"]) == ("False", "NetworkPolicyNotEnforced"),
