@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from campaigns import fuzz, gateway_plans, leaders, plans, watches
+from campaigns import fuzz, leaders, plans, watches
 from campaigns.runner import Arguments
 from campaigns.world.plane import Plane
 
@@ -20,17 +20,6 @@ async def test_plans_converge_whatever_befalls_a_write(
 
     assert violations == 0, mine.told
     assert int(mine.told[0].split()[0]) >= PLANS
-
-
-@pytest.mark.timeout(600)
-async def test_the_gateways_word_stands_whatever_befalls_its_writes(
-    control_plane: Plane, short: Arguments, campaigns: list[str]
-) -> None:
-    mine = replace(short, told=[])
-    violations = await gateway_plans.on(control_plane, mine)
-    campaigns.append(f"gateway-plans: {mine.told[0]}")
-
-    assert violations == 0, mine.told
 
 
 @pytest.mark.timeout(600)
