@@ -6,8 +6,7 @@ Whoever ends a run first decides its reason. An end that was begun is finished a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -15,6 +14,7 @@ from remit.adapters.logs import about
 from remit.adapters.telemetry import Metrics
 from remit.api.reasons import FINAL_RUN_REASONS, CallReason, RunReason
 from remit.gateway.authority import Authority
+from remit.gateway.background import RETRY_SECONDS, Background, at_last
 from remit.gateway.call import Refused
 from remit.gateway.flights import Flights
 from remit.gateway.memory import Memory
@@ -23,9 +23,8 @@ from remit.gateway.settlements import Closing, close_run
 from remit.gateway.status import StatusWriter, final_status
 from remit.gateway.store import RUN, Kind, Stored, pod_uid_of
 from remit.gateway.takeovers import lost_writer
-from remit.ports import Clock, ClusterError, Ledger, LedgerUnavailableError, RunRecord
+from remit.ports import Clock, Ledger, RunRecord
 
-RETRY_SECONDS: Final = 1.0
 DELETED: Final = "the AgentRun was deleted"
 CONTROLLERS: Final = frozenset(
     {
@@ -63,7 +62,7 @@ class Endings:
         self._status = status
         self._metrics = metrics
         self._locks: dict[str, asyncio.Lock] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background()
         authority.listen(self._on_change)
 
     def is_ending(self, uid: str) -> bool:
@@ -101,7 +100,7 @@ class Endings:
 
     def end_soon(self, uid: str, closing: Closing) -> None:
         """End a run in the background, trying again while the ledger cannot be written."""
-        self._spawn(self._end_at_last(uid, closing))
+        self._background.spawn(self._end_at_last(uid, closing))
 
     async def publish(self, record: RunRecord) -> None:
         """Have the run's status say how it ended."""
@@ -133,9 +132,7 @@ class Endings:
 
     async def close(self) -> None:
         """Stop what is still being ended: the next start goes on."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.close()
 
     def _on_change(self, kind: Kind, old: Stored | None, new: Stored | None) -> None:
         if kind is not RUN:
@@ -143,63 +140,30 @@ class Endings:
         if new is None:
             if old is not None:
                 metadata = old["metadata"]
-                self._spawn(self._end_deleted(metadata["namespace"], metadata["name"], metadata["uid"]))
+                self._background.spawn(self._end_deleted(metadata["namespace"], metadata["name"], metadata["uid"]))
         elif old is None or _final_reason(new) != _final_reason(old) or _tries(new) != _tries(old):
-            self._spawn(self._catch_up_at_last(new))
+            self._background.spawn(at_last(lambda: self.catch_up(new)))
 
     def end_deleted_soon(self) -> None:
         """End the runs that were deleted while nobody watched, once the first view of all runs is there."""
-        self._spawn(self._end_all_deleted())
+        self._background.spawn(self._end_all_deleted())
 
     async def _end_all_deleted(self) -> None:
         authority = self._authority
         while not await authority.until(authority.is_fresh, RETRY_SECONDS):
             pass
-        for record in await self._open_runs():
+        for record in await at_last(lambda: self._ledger.read(lambda tx: tx.open_runs())):
             stored = authority.store.get(RUN, record.namespace, record.name)
             if stored is None or stored["metadata"]["uid"] != record.uid:
-                self._spawn(self._end_deleted(record.namespace, record.name, record.uid))
-
-    async def _open_runs(self) -> list[RunRecord]:
-        while True:
-            try:
-                return await self._ledger.read(lambda tx: tx.open_runs())
-            except LedgerUnavailableError:
-                await asyncio.sleep(RETRY_SECONDS)
+                self._background.spawn(self._end_deleted(record.namespace, record.name, record.uid))
 
     async def _end_deleted(self, namespace: str, name: str, uid: str) -> None:
         """End a run that a watch no longer shows, when the apiserver itself says so: a list may show the past."""
-        while True:
-            try:
-                if await self._authority.uid_now(RUN, namespace, name) != uid:
-                    await self._end_at_last(uid, Closing(RunReason.CANCELLED, DELETED))
-            except ClusterError:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+        if await at_last(lambda: self._authority.uid_now(RUN, namespace, name)) != uid:
+            await self._end_at_last(uid, Closing(RunReason.CANCELLED, DELETED))
 
     async def _end_at_last(self, uid: str, closing: Closing) -> None:
-        while True:
-            try:
-                await self.end(uid, closing)
-            except LedgerUnavailableError:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
-
-    async def _catch_up_at_last(self, stored: Stored) -> None:
-        while True:
-            try:
-                await self.catch_up(stored)
-            except LedgerUnavailableError:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        await at_last(lambda: self.end(uid, closing))
 
 
 def named(record: RunRecord) -> dict[str, str]:

@@ -6,24 +6,21 @@ that normally no pod does anything; that of a run's first call, in the transacti
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
-
 import structlog
 
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.core.work import is_named, work_of
 from remit.gateway.authority import Authority
+from remit.gateway.background import Background, at_last
 from remit.gateway.call import Run
 from remit.gateway.callers import is_final, run_of
-from remit.gateway.ending import DELETED, RETRY_SECONDS, Endings, named
+from remit.gateway.ending import DELETED, Endings, named
 from remit.gateway.memory import Memory
 from remit.gateway.settlements import Closing
 from remit.gateway.status import StatusWriter, recorded_status
 from remit.gateway.store import RUN, Kind, Stored
 from remit.gateway.works import earlier_run, name_work, record_copy
-from remit.ports import Clock, ClusterError, Ledger, LedgerTransaction, LedgerUnavailableError, RunRecord
+from remit.ports import Clock, Ledger, LedgerTransaction, RunRecord
 
 log = structlog.get_logger()
 
@@ -48,12 +45,12 @@ class Repeats:
         self._memory = memory
         self._endings = endings
         self._status = status
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background()
         authority.listen(self._on_change)
 
     def look_soon(self, stored: Stored) -> None:
         """Look at one run in the background, until the ledger could be asked."""
-        self._spawn(self._look_at_last(stored))
+        self._background.spawn(at_last(lambda: self.look(stored)))
 
     async def look(self, stored: Stored) -> None:
         """Record a run whose work was done before as such; raises LedgerUnavailableError and ClusterError."""
@@ -76,9 +73,7 @@ class Repeats:
 
     async def close(self) -> None:
         """Stop looking: the next start looks again."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.close()
 
     async def _record(self, run: Run, work: str, earlier: RunRecord) -> RunRecord | None:
         """Record a copy, once the run that did its work has ended: two of one name cannot both be there."""
@@ -106,35 +101,16 @@ class Repeats:
         if kind is not RUN:
             return
         if new is None and old is not None:
-            self._spawn(self._name_at_last(old))
+            self._background.spawn(at_last(lambda: self._name_gone(old)))
         elif old is None and new is not None and not is_final(new):
             self.look_soon(new)
 
-    async def _look_at_last(self, stored: Stored) -> None:
-        while True:
-            try:
-                await self.look(stored)
-            except (LedgerUnavailableError, ClusterError):
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
-
-    async def _name_at_last(self, gone: Stored) -> None:
+    async def _name_gone(self, gone: Stored) -> None:
         """Keep of a run that was deleted what it was to do: its copy is known by that."""
         run = run_of(gone)
-        while run is not None:
-            try:
-                record = await self._ledger.read(lambda tx: tx.run(run.uid))
-                await self._name(record, work_of(run.namespace, run.name, run.spec))
-            except LedgerUnavailableError:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        if run is not None:
+            record = await self._ledger.read(lambda tx: tx.run(run.uid))
+            await self._name(record, work_of(run.namespace, run.name, run.spec))
 
 
 def _known(tx: LedgerTransaction, run: Run, work: str) -> tuple[RunRecord | None, RunRecord | None]:
