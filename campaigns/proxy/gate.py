@@ -65,8 +65,6 @@ class Gate:
     """Kinds whose watches say nothing, not even that they end; "*" for all."""
     resets: int = 0
     """How many watches more are reset while they are set up."""
-    hidden_is_gone: bool = False
-    """Whether hidden events end in 410, as the apiserver would have it; else nothing ever tells of them."""
     away: bool = False
     """Whether nothing comes through at all."""
     on_write: Callable[[str], None] = field(default=lambda _: None)
@@ -156,8 +154,6 @@ class Gate:
                 self._hiding = True
                 await asyncio.sleep(HIDDEN_SECONDS)
                 self._hiding = False
-                if self.hidden_is_gone:
-                    self.gone()
             case Fault.GONE:
                 self._past = self._before()
                 self.gone()

@@ -36,8 +36,7 @@ async def with_gateway(world: World, plan: Plan = NOTHING, *, plant: str = "") -
     """Run a gateway in the world until the end; grants and policies are its to acknowledge."""
     the_stage = world.stage
     the_stage.players.ungoverned.add(world.namespace)
-    # what ours hears of by a whole list now and then, the gateway hears of by the list that follows a 410
-    gate = Gate(world.namespace, lambda: again(world, gate), plan, hidden_is_gone=True)
+    gate = Gate(world.namespace, lambda: again(world, gate), plan)
     async with the_stage.proxy.open(gate) as url:
         home = the_stage.folder / f"{world.namespace}-gateway"
         home.mkdir()

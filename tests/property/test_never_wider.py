@@ -162,7 +162,14 @@ class World:
 
     def restart_gateway(self) -> None:
         """A new process lists everything."""
-        self.view = View(self.team.cluster, self.team.clock, ENGINES, install_namespace="remit-system", bound_seconds=9)
+        self.view = View(
+            self.team.cluster,
+            self.team.clock,
+            ENGINES,
+            install_namespace="remit-system",
+            bound_seconds=9,
+            resync_seconds=300,
+        )
         self.deaf = False
         for thing in self.team.cluster.objects.values():
             if (kind := BY_NAME.get(thing["kind"])) is not None:

@@ -34,7 +34,8 @@ def key_of(stored: Mapping[str, Any]) -> Key:
 class FakeCluster:
     """Five verbs over a dictionary.
 
-    `silent` stops its bookmarks, `away` makes it unreachable; the watch of a kind in `frozen` says nothing at all.
+    `silent` stops its bookmarks, `away` makes it unreachable; the watch of a kind in `frozen` says nothing at all, and
+    what happens to one in `hidden` is told to nobody, ever.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class FakeCluster:
         self.secret_reads: list[str] = []
         self.silent = False
         self.frozen: set[str] = set()
+        self.hidden: set[str] = set()
         self.away = False
         self.reviews = 0
         self._watchers: list[tuple[str, asyncio.Queue[tuple[str, Stored]]]] = []
@@ -161,7 +163,7 @@ class FakeCluster:
 
     def _tell(self, event: str, stored: Stored) -> None:
         for kind, queue in self._watchers:
-            if kind == stored["kind"]:
+            if kind == stored["kind"] and kind not in self.hidden:
                 queue.put_nowait((event, stored))
 
     def _require_there(self) -> None:

@@ -69,15 +69,23 @@ class Authority:
     """The gateway's view of what is granted now."""
 
     def __init__(
-        self, cluster: Cluster, clock: Clock, engines: Engines, *, install_namespace: str, bound_seconds: float
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        engines: Engines,
+        *,
+        install_namespace: str,
+        bound_seconds: float,
+        resync_seconds: float,
     ) -> None:
-        """Watch this cluster; a view older than the bound is stale."""
+        """Watch this cluster; a view older than the bound is stale, and everything is listed anew now and then."""
         self.store = Store()
         self.engines = engines
         self.install_namespace = install_namespace
         self._cluster = cluster
         self._clock = clock
         self._bound_seconds = bound_seconds
+        self._resync_seconds = resync_seconds
         self._heard: dict[Kind, float] = dict.fromkeys(WATCHED, NEVER)
         self._live: dict[Key, _Live] = {}
         self._pinned: dict[str, Compiled] = {}
@@ -212,7 +220,7 @@ class Authority:
         while True:
             began = self._clock.monotonic()
             try:
-                await self._watch_once(kind)
+                await self._watch_for_a_while(kind)
             except (RemitError, OSError, TimeoutError) as error:
                 log.warning(
                     "watch ended", kind=kind.name, error=type(error).__name__, reason=getattr(error, "reason", "")
@@ -220,6 +228,15 @@ class Authority:
             lasted = self._clock.monotonic() - began
             pause = FIRST_PAUSE_SECONDS if lasted > LONGEST_PAUSE_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause)
+
+    async def _watch_for_a_while(self, kind: Kind) -> None:
+        """Watch until the next resync: what no event told, the list tells."""
+        try:
+            async with asyncio.timeout(self._resync_seconds) as window:
+                await self._watch_once(kind)
+        except TimeoutError:
+            if not window.expired():
+                raise
 
     async def _watch_once(self, kind: Kind) -> None:
         listed: list[Stored] | None = []

@@ -68,6 +68,7 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         outside.engines,
         install_namespace=settings.install_namespace,
         bound_seconds=settings.authority_bound_seconds,
+        resync_seconds=settings.resync_seconds,
     )
     callers = Callers(authority, outside.identity, ledger, check_peer=settings.check_peer)
     flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics, authority.written)

@@ -45,6 +45,8 @@ class Settings:
     """Whether a call must come from one of its pod's addresses; off only where the network hides them."""
     authority_bound_seconds: float = 10.0
     """How old the view of the cluster may be."""
+    resync_seconds: float = 300.0
+    """How often everything is listed anew: what a watch missed is found then at the latest."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -60,6 +62,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         signing_key_path=environment.get("REMIT_SIGNING_KEY_PATH", plain.signing_key_path),
         check_peer=_switch(environment, "REMIT_CHECK_PEER", fallback=plain.check_peer),
         authority_bound_seconds=_number(environment, "REMIT_AUTHORITY_BOUND_SECONDS", 10),
+        resync_seconds=_number(environment, "REMIT_RESYNC_SECONDS", 300),
     )
 
 

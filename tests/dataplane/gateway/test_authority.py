@@ -189,6 +189,14 @@ async def test_a_pattern_that_backtracks_elsewhere_costs_no_time_here() -> None:
         assert not bank.calls
 
 
+async def test_what_no_watch_ever_told_is_known_after_a_resync() -> None:
+    async with governed(settings=Settings(resync_seconds=0.5)) as (world, _):
+        assert await refusal(world) == ""
+        world.cluster.hidden.add("ToolGrant")
+        world.cluster.change("ToolGrant", "bank", suspended=True)
+        await eventually_async(lambda: refusal(world), lambda seen: seen == "GrantSuspended")
+
+
 async def test_a_stale_view_makes_calls_wait_and_then_refuses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remit.gateway.callers.WAIT_FOR_WATCH_SECONDS", 0.3)
     async with governed(settings=Settings(authority_bound_seconds=1.0)) as (world, bank):
