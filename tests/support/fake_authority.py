@@ -50,6 +50,8 @@ class FakeCluster:
         self.hidden: set[str] = set()
         self.away = False
         self.reviews = 0
+        self.refused_statuses: list[ClusterError] = []
+        """What the next writes of a status are refused with."""
         self._watchers: list[tuple[str, asyncio.Queue[tuple[str, Stored]]]] = []
         self._version = itertools.count(1)
         self.version = 0
@@ -128,9 +130,13 @@ class FakeCluster:
     async def apply_status(self, manifest: Mapping[str, Any], manager: str) -> Stored:
         self._require_there()
         assert manager == "remit-gateway"
+        if self.refused_statuses:
+            raise self.refused_statuses.pop()
         stored = self.objects.get(key_of(manifest))
-        if stored is None or stored["metadata"]["uid"] != manifest["metadata"]["uid"]:
+        if stored is None:
             raise ClusterError("not found", "NotFound", 404)
+        if stored["metadata"]["uid"] != manifest["metadata"]["uid"]:
+            raise ClusterError("Precondition failed: UID in precondition", "Conflict", 409)
         self.statuses.append(dict(manifest))
         return self.put(stored | {"status": stored.get("status", {}) | dict(manifest["status"])})
 

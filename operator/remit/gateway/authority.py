@@ -111,10 +111,15 @@ class Authority:
 
     def written(self, kind: Kind, namespace: str, name: str, uid: str) -> dict[str, Any]:
         """Return what the gateway wrote into an object's status, as far as that was seen."""
-        stored = self.store.get(kind, namespace, name)
-        if stored is None or stored["metadata"].get("uid") != uid:
+        if not self.shows(kind, namespace, name, uid):
             return {}
-        return {field: value for field, value in (stored.get("status") or {}).items() if field in OWN_FIELDS}
+        status = (self.store.get(kind, namespace, name) or {}).get("status") or {}
+        return {field: value for field, value in status.items() if field in OWN_FIELDS}
+
+    def shows(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """Tell whether the object of that name, as far as was seen, is the one with this UID."""
+        stored = self.store.get(kind, namespace, name)
+        return stored is not None and stored["metadata"].get("uid") == uid
 
     def view(self) -> View:
         """Return how far each kind that gives or takes authority was seen; the same object until that changes."""

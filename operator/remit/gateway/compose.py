@@ -71,7 +71,7 @@ def compose(settings: Settings, outside: Outside) -> Gateway:
         resync_seconds=settings.resync_seconds,
     )
     callers = Callers(authority, outside.identity, ledger, check_peer=settings.check_peer)
-    flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics, authority.written)
+    flights, memory, status = Flights(), Memory(ledger), StatusWriter(outside.cluster, metrics, authority)
     endings = Endings(
         clock=clock,
         ledger=ledger,

@@ -9,7 +9,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -19,18 +19,19 @@ from remit.api.meta import API_VERSION, MAX_SAFE_INTEGER
 from remit.api.names import GATEWAY_FIELD_MANAGER
 from remit.core.digest import sha256_hex
 from remit.core.notes import parse_checkpoint, parse_note
+from remit.gateway.authority import Authority
 from remit.gateway.store import Kind
 from remit.ports import Cluster, ClusterError, RunRecord
 
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
-HOPELESS: Final = frozenset({400, 404, 409, 422})
-"""The object is gone, is another one of the same name, or will never take this status."""
+CONFLICT: Final = 409
+"""Somebody else wrote just then, or another object has the name: only what the watches show tells which."""
+HOPELESS: Final = frozenset({400, 404, 422})
+"""The object is gone, or will never take this status."""
 MAX_RESULT_BYTES: Final = 16_384
 MAX_MESSAGE: Final = 2048
 MAX_TOLD: Final = 8192
-
-Written = Callable[[Kind, str, str, str], dict[str, Any]]
 
 log = structlog.get_logger()
 
@@ -38,11 +39,11 @@ log = structlog.get_logger()
 class StatusWriter:
     """A queue of status writes, one deep per object."""
 
-    def __init__(self, cluster: Cluster, metrics: Metrics, written: Written) -> None:
-        """Write to this cluster; `written` is what an object's status has from us already."""
+    def __init__(self, cluster: Cluster, metrics: Metrics, authority: Authority) -> None:
+        """Write to this cluster; the authority knows what an object's status has from us already."""
         self._cluster = cluster
         self._metrics = metrics
-        self._written = written
+        self._authority = authority
         self._told: OrderedDict[tuple[Kind, str], dict[str, Any]] = OrderedDict()
         self._waiting: dict[tuple[Kind, str, str], Mapping[str, Any]] = {}
         self._writers: dict[tuple[Kind, str, str], asyncio.Task[None]] = {}
@@ -52,7 +53,7 @@ class StatusWriter:
 
         Fields that were told before stay: an apply that leaves one out takes it away.
         """
-        told = self._written(kind, namespace, name, uid) | self._told.get((kind, uid), {}) | dict(status)
+        told = self._authority.written(kind, namespace, name, uid) | self._told.get((kind, uid), {}) | dict(status)
         self._told[kind, uid] = told
         if len(self._told) > MAX_TOLD:
             self._told.popitem(last=False)
@@ -88,7 +89,7 @@ class StatusWriter:
                     await self._cluster.apply_status(manifest, GATEWAY_FIELD_MANAGER)
                     done, pause = True, FIRST_PAUSE_SECONDS
                 except ClusterError as error:
-                    done = error.code in HOPELESS
+                    done = error.code in HOPELESS or (error.code == CONFLICT and not self._is_there(key, manifest))
                     log.warning("status not accepted", **whose(manifest), reason=error.reason, code=error.code)
                 if done and self._waiting.get(key) is manifest:
                     del self._waiting[key]
@@ -98,6 +99,9 @@ class StatusWriter:
         finally:
             self._writers.pop(key, None)
             self._metrics.status_pending.set(len(self._writers))
+
+    def _is_there(self, key: tuple[Kind, str, str], manifest: Mapping[str, Any]) -> bool:
+        return self._authority.shows(*key, manifest["metadata"]["uid"])
 
 
 def whose(manifest: Mapping[str, Any]) -> dict[str, str]:

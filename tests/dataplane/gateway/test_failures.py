@@ -16,7 +16,7 @@ from tests.support.polling import eventually_async
 from remit.adapters.sqlite_ledger import SqliteLedger
 from remit.gateway.compose import compose, serve
 from remit.gateway.settings import Settings
-from remit.ports import LedgerTransaction, LedgerUnavailableError
+from remit.ports import ClusterError, LedgerTransaction, LedgerUnavailableError
 
 
 class FullLedger(MemoryLedger):
@@ -80,6 +80,36 @@ async def test_an_outcome_that_cannot_be_recorded_is_unknown_when_it_is_asked_fo
 async def _calls(bank: Any) -> int:
     calls: int = bank.calls
     return calls
+
+
+@pytest.mark.parametrize(("code", "reason"), [(409, "Conflict"), (429, "TooManyRequests"), (500, "InternalError")])
+async def test_a_status_that_is_refused_once_is_written_again(code: int, reason: str) -> None:
+    async with governed() as (world, _):
+        world.cluster.refused_statuses.append(ClusterError("not now", reason, code))
+        world.cluster.change("ToolGrant", "bank", suspended=True)
+        await eventually_async(lambda: _enforced(world), lambda generation: generation == 2)
+
+
+async def test_a_status_of_what_was_made_anew_is_given_up() -> None:
+    async with governed() as (world, _):
+        old = world.cluster.named("ToolGrant", "bank")
+        world.cluster.refused_statuses.append(ClusterError("not now", "InternalError", 500))
+        world.cluster.change("ToolGrant", "bank", suspended=True)
+        world.cluster.remove("ToolGrant", "bank")
+        world.cluster.put(old | {"metadata": old["metadata"] | {"uid": "another"}})
+        await eventually_async(lambda: _enforced(world), lambda generation: generation == 1)
+        await eventually_async(lambda: _pending(world), lambda pending: pending == 0)
+
+
+async def _enforced(world: Served) -> int:
+    found: int = world.cluster.status_of("ToolGrant", "bank").get("enforced", {}).get("generation", 0)
+    return found
+
+
+async def _pending(world: Served) -> float:
+    _, text = await world.control("/metrics")
+    line = next(line for line in text.decode().splitlines() if line.startswith("remit_gateway_status_writes_pending"))
+    return float(line.split()[-1])
 
 
 async def test_a_second_gateway_on_the_same_ledger_does_not_start(tmp_path: Path) -> None:
