@@ -1,83 +1,74 @@
-"""`python -m benchmarks.rivals.kopf_operator`: the same in kopf as its documentation has it: handlers keep state.
+"""`python -m benchmarks.rivals.kopf_operator`: the same in kopf as its tutorial has it.
 
-What ours does for a run, step by step, each as the handler that kopf has for it: review, look for what would open the
-pod, make it; follow the pod; end; hold the deadline; let go. kopf tells of each in Events of its own.
+Handlers keep state, and reach the cluster by the official client. What ours does for a run, step by step, each as the
+handler that kopf has for it: review, look for what would open the pod, make it; follow the pod; end; hold the deadline;
+let go. kopf tells of each in Events of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+from http import HTTPStatus
 from typing import Any
 
 import kopf
+import kubernetes
 
-from benchmarks.rivals.work import API_VERSION, GROUP, LABEL, MANAGER, pod_of, status
-from remit.adapters.access import find_access
-from remit.adapters.cluster import KubernetesCluster
+from benchmarks.rivals.work import API_VERSION, GROUP, LABEL, pod_of
 
-ACCESS = find_access(os.environ)
-CLUSTER = KubernetesCluster(ACCESS)
 WORKS = (GROUP, "v1", "works")
 LOOK_SECONDS = 60.0
-
-
-@kopf.on.login()
-async def login(**_: Any) -> kopf.ConnectionInfo:
-    """Log in as we are told."""
-    return kopf.ConnectionInfo(
-        server=ACCESS.server,
-        ca_data=ACCESS.authority.encode() or None,
-        scheme="Bearer",
-        token=ACCESS.read_token() or None,
-        certificate_data=ACCESS.certificate.encode() or None,
-        private_key_data=ACCESS.key.encode() or None,
-    )
 
 
 @kopf.on.startup()
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Be alone; everything else is as kopf comes."""
     settings.peering.standalone = True
+    kubernetes.config.load_config()  # type: ignore[no-untyped-call]
 
 
 @kopf.on.create(*WORKS)
-async def review(spec: kopf.Spec, **_: Any) -> None:
+def review(spec: kopf.Spec, **_: Any) -> None:
     """Ask whether the work may start."""
     if not spec.get("purpose"):
         raise kopf.PermanentError("a purpose is missing")
 
 
 @kopf.on.create(*WORKS)
-async def look_around(namespace: str | None, **_: Any) -> None:
+def look_around(namespace: Any, **_: Any) -> None:
     """Look for what would open the pod."""
-    await CLUSTER.list("networking.k8s.io/v1", "NetworkPolicy", namespace or "")
+    kubernetes.client.NetworkingV1Api().list_namespaced_network_policy(namespace)
 
 
 @kopf.on.create(*WORKS)
-async def begin(body: kopf.Body, patch: kopf.Patch, **_: Any) -> dict[str, str]:
+def begin(body: kopf.Body, namespace: Any, patch: kopf.Patch, **_: Any) -> dict[str, str]:
     """Make the pod."""
-    pod = await CLUSTER.create(pod_of(body), MANAGER)
+    wanted: Any = pod_of(body)
+    pod: Any = kubernetes.client.CoreV1Api().create_namespaced_pod(namespace, wanted)
     patch.status["reason"] = "Starting"
-    return {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    return {"name": pod.metadata.name, "uid": pod.metadata.uid}
 
 
 @kopf.on.field("", "v1", "pods", field="status.phase", labels={LABEL: kopf.PRESENT})
-async def pod_moved(new: Any, namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+def pod_moved(new: Any, namespace: Any, labels: kopf.Labels, **_: Any) -> None:
     """Say that the work runs."""
     if new == "Running":
-        await CLUSTER.apply_status(status(namespace or "", labels[LABEL], "Running"), MANAGER)
+        kubernetes.client.CustomObjectsApi().patch_namespaced_custom_object_status(
+            *WORKS[:2], namespace, WORKS[2], labels[LABEL], {"status": {"reason": "Running"}}
+        )
 
 
 @kopf.on.field(*WORKS, field="status.outcome")
-async def ended(new: Any, patch: kopf.Patch, namespace: str | None, name: str | None, **_: Any) -> None:
+def ended(new: Any, patch: kopf.Patch, namespace: Any, name: Any, **_: Any) -> None:
     """Say how it ended, and take the pod away."""
     if not new:
         return
     patch.status["reason"] = new["reason"]
-    pod = await CLUSTER.get("v1", "Pod", namespace or "", name or "")
-    if pod is not None:
-        await CLUSTER.delete("v1", "Pod", namespace or "", name or "", pod["metadata"]["uid"])
+    try:
+        kubernetes.client.CoreV1Api().delete_namespaced_pod(name, namespace)
+    except kubernetes.client.ApiException as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 @kopf.timer(*WORKS, interval=LOOK_SECONDS, initial_delay=LOOK_SECONDS)
