@@ -136,7 +136,7 @@ def comparisons(found: dict[str, list[float]], disk: str, number: int) -> list[C
         "user and system time of the controller's process, from creation to the deletion of the pod",
         "ours and kopf's: review, a look at the network policies of others, pod, three statuses, Events, the pod's end",
         "ours besides: compiles and pins a bundle, protects the pod, writes conditions; kopf's besides: its own notes",
-        "all three write by the same client library",
+        "ours and the bare loop write by our client, kopf's handlers by the official one, as its tutorial has it",
         "the bare loop: the pod, three statuses and the pod's end, and nothing else",
         disk,
     ]
