@@ -22,11 +22,17 @@ class Use:
     verb: str
     group: str
     resource: str
-    refused: bool = False
+    refusal: str = ""
+    """Why it was refused; empty where it was not."""
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether nobody may do it any more: the namespace is on its way out, which no watch tells at once."""
+        return "because it is being terminated" in self.refusal
 
     def text(self) -> str:
         """Say it in few words."""
-        return f"{self.account}: {self.verb} {self.resource} ({self.group or 'core'})"
+        return f"{self.account}: {self.verb} {self.resource} ({self.group or 'core'}) {self.refusal}".rstrip()
 
 
 def uses(log: Path) -> set[Use]:
@@ -47,10 +53,12 @@ def _uses_in(line: str) -> Iterator[Use]:
     if not user.startswith(prefix) or target is None:
         return
     resource = "/".join(filter(None, (target.get("resource", ""), target.get("subresource", ""))))
-    code = event.get("responseStatus", {}).get("code", 0)
+    answer = event.get("responseStatus", {})
+    code = answer.get("code", 0)
+    refusal = answer.get("message") or "forbidden" if code == REFUSED else ""
     made = event["verb"] == "patch" and code == 201
     for verb in STANDS_FOR.get((event["verb"], made), (event["verb"],)):
-        yield Use(user.removeprefix(prefix), verb, target.get("apiGroup", ""), resource, refused=code == REFUSED)
+        yield Use(user.removeprefix(prefix), verb, target.get("apiGroup", ""), resource, refusal)
 
 
 def given(accounts: Iterable[Account] = ACCOUNTS) -> Iterator[tuple[Use, Need]]:

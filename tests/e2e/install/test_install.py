@@ -1,6 +1,7 @@
 """`remit install` and `remit uninstall`: what they make, what they keep, what they say."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from remit.adapters.signing import parse_signing_key
 from remit.cli import install as installing
 from remit.cli.install import Images, InstallError, install, uninstall
 from remit.cluster import Cluster
+from remit.core.children import standing_deny
 
 ABSENT = Images(*("remit.dev/NONE:1",) * 3)
 """No valid name, so that no node tries to pull it."""
@@ -24,12 +26,6 @@ spec:
   runtime: {harness: {}}
   instructions: {inline: Wait.}
   model: {grant: provider, name: model}
-"""
-CLOSED = """
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: remit-sandbox-deny, namespace: default, labels: {app.kubernetes.io/managed-by: remit}}
-spec: {podSelector: {}, policyTypes: [Egress]}
 """
 
 
@@ -108,7 +104,10 @@ def test_uninstalling_keeps_what_people_made_and_what_proves_it(own: Cluster) ->
 
 def test_a_purge_leaves_nothing(own: Cluster) -> None:
     put(own)
-    own.kubectl("apply", "-f", "-", "--as", "system:serviceaccount:remit-system:remit-controller", given=CLOSED)
+    closed = standing_deny("default")
+    own.kubectl(
+        "apply", "-f", "-", "--as", "system:serviceaccount:remit-system:remit-controller", given=json.dumps(closed)
+    )
     take(own, purge=True)
     eventually(lambda: not names(own, "namespace", "remit-system"), within_seconds=60, why="the namespace is gone")
     assert (names(own, *OURS), names(own, "networkpolicies", "-A")) == (set(), set())

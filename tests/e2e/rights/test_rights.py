@@ -38,8 +38,9 @@ def test_every_right_is_used_and_none_is_missing(stage: Stage, cluster: Cluster)
 
     def look() -> tuple[list[str], list[str]]:
         seen = uses(cluster.audit_log_path)
-        refused = [use.text() for use in seen if use.refused and key(use) not in EXPECTED_REFUSALS]
-        done = {use for use in seen if not use.refused}
+        refusals = [use for use in seen if use.refusal and not use.is_too_late]
+        refused = [use.text() for use in refusals if key(use) not in EXPECTED_REFUSALS]
+        done = {use for use in seen if not use.refusal}
         unused = [use.text() for use, _ in given() if use not in done and key(use) not in SELDOM]
         return sorted(refused), sorted(unused)
 

@@ -54,9 +54,9 @@ def filled(stage: Stage) -> list[dict[str, Any]]:
     return stage.until(lambda: standing(stage), lambda pods: len(pods) >= 2, "two pods stand ready", 120)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pool(stage: Stage) -> Stage:
-    """The stage, with a warm agent on it."""
+    """The stage, with a warm agent on it, whatever another test made of that."""
     stage.apply([warm_agent(stage)])
     stage.kubectl("wait", "-n", BANK, "agent", AGENT, "--for=condition=Ready", "--timeout=60s")
     filled(stage)
