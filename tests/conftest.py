@@ -10,7 +10,9 @@ from tests.support.cluster import cluster
 __all__ = ["cluster"]
 
 # A busy machine is slow, not wrong: the tier's timeout bounds a property, not each example.
-settings.register_profile("remit", deadline=None, print_blob=True)
+# The examples are the same for everybody: a gate says what changed, not who was lucky. `explore` looks for new ones.
+settings.register_profile("remit", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("explore", settings.get_profile("remit"), derandomize=False, max_examples=1000)
 # Before a commit: fewer examples, so that `make check` stays below a minute; `make test` takes them all.
 settings.register_profile("quick", settings.get_profile("remit"), max_examples=25)
 settings.load_profile(os.environ.get("REMIT_HYPOTHESIS", "remit"))
