@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 from collections.abc import Iterator
@@ -12,14 +13,18 @@ from typing import Any
 
 from benchmarks.figures import Anchor
 from benchmarks.machine import circumstances, scratch
+from benchmarks.observers import Object, Observer, observing
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
 from benchmarks.rows import Bound, Comparison
 from benchmarks.setting import BARE, PAYMENTS, RUNS, SESSION, Setting, agent_run, furnished, until, wait_for_success
+from remit.adapters.access import from_kubeconfig
 from remit.adapters.clock import SystemClock
+from remit.adapters.cluster import KubernetesCluster
+from remit.api.meta import API_VERSION
 from remit.api.names import pod_name
 from remit.cli.demo.records import kind_of, statements
-from remit.cli.demo.stage import BANK
+from remit.cli.demo.stage import BANK, condition
 
 ROUNDS = 8
 MOST = 1.15
@@ -27,6 +32,8 @@ PODS = f"/api/v1/namespaces/{BARE}/pods"
 ANCHOR = Anchor(0.8, 2.0)
 """Seconds from a pod's creation to Ready on an ordinary node, as others published them."""
 FIRST_REQUEST_SECONDS = 60.0
+REST_SECONDS = 1.5
+"""Between two measurements: what the one leaves to be tidied does not fall into the next."""
 
 
 class Listener:
@@ -35,7 +42,12 @@ class Listener:
     def __init__(self) -> None:
         """Know nothing yet."""
         self.first: dict[str, float] = {}
-        self.port = 0
+        self.address = ""
+        """Host and port."""
+
+    def url(self, name: str) -> str:
+        """Return where a pod of that name is to ask."""
+        return f"http://{self.address}/{name}"
 
     def note(self, path: str) -> None:
         """Note a request for /NAME/…; only the first one of a name counts."""
@@ -64,7 +76,7 @@ def listening(host: str) -> Iterator[Listener]:
             """Say nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)
-    listener.port = server.server_address[1]
+    listener.address = f"{host}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -78,17 +90,27 @@ def listening(host: str) -> Iterator[Listener]:
 def measure(options: Options) -> list[Comparison]:
     """Start runs and bare pods, one after the other."""
     made = furnished(options)
+    with listening(made.host) as listener:
+        return [asyncio.run(all_rounds(made, listener, options))]
+
+
+async def all_rounds(made: Setting, listener: Listener, options: Options) -> Comparison:
+    """Do the rounds. Both sides are created by one client, and nobody polls the apiserver while they start."""
     ours: list[float] = []
     bare: list[float] = []
     again: list[float] = []
-    with listening(made.host) as listener:
+    async with (
+        KubernetesCluster(from_kubeconfig(made.stage.kubeconfig)) as cluster,
+        observing(cluster, API_VERSION, "AgentRun", is_closed) as runs,
+    ):
         for number in range(min(options.rounds_or(ROUNDS), len(PAYMENTS))):
-            seconds, spec = governed(made, number)
+            seconds, spec = await governed(made, cluster, runs, number)
             ours.append(seconds)
-            bare.append(plain(made, listener, f"bare-{number}-a", spec))
-            again.append(plain(made, listener, f"bare-{number}-b", spec))
+            for letter, seen in (("a", bare), ("b", again)):
+                name = f"bare-{number}-{letter}"
+                seen.append(await plain(made, cluster, listener, bare_pod(name, spec, listener.url(name))))
             options.say(f"run {ours[-1]:.2f} s; bare pod {bare[-1]:.2f} s and {again[-1]:.2f} s")
-    return [comparison(ours, bare, again)]
+    return comparison(ours, bare, again)
 
 
 def comparison(ours: list[float], bare: list[float], again: list[float]) -> Comparison:
@@ -113,18 +135,28 @@ def comparison(ours: list[float], bare: list[float], again: list[float]) -> Comp
     )
 
 
-def governed(made: Setting, number: int) -> tuple[float, dict[str, Any]]:
+async def governed(
+    made: Setting, cluster: KubernetesCluster, runs: Observer, number: int
+) -> tuple[float, dict[str, Any]]:
     """Return the seconds to the intent of a run's first tools/call, and its pod's spec."""
     name = f"bench-cold-{number}-{SESSION}"
+    await asyncio.sleep(REST_SECONDS)
     created = SystemClock().now()
-    made.create(RUNS, agent_run(name, PAYMENTS[number]))
-    where = f"/api/v1/namespaces/{BANK}/pods/{pod_name(name, 1)}"
-    until(lambda: made.get(where), f"the pod of {name} is there")
-    spec: dict[str, Any] = made.get(where)["spec"]
-    wait_for_success(made, name)
-    recorded = first_tool_intent(statements(made.stage, name))
-    made.delete(f"{RUNS}/{name}")
-    return recorded - created, spec
+    await cluster.create(agent_run(name, PAYMENTS[number]), "benchmark")
+    await runs.when(name)
+    await asyncio.to_thread(wait_for_success, made, name)
+    pod = await cluster.get("v1", "Pod", BANK, pod_name(name, 1))
+    if pod is None:
+        raise BenchmarkError(f"the pod of {name} went before its time")
+    found = await asyncio.to_thread(statements, made.stage, name)
+    await asyncio.to_thread(made.delete, f"{RUNS}/{name}")
+    return first_tool_intent(found) - created, pod["spec"]
+
+
+def is_closed(run: Object) -> bool:
+    """Tell whether a run is finished, with its evidence."""
+    status = run.get("status") or {}
+    return condition(status, "Finished") == "True" and "evidence" in status
 
 
 def first_tool_intent(found: list[dict[str, Any]]) -> float:
@@ -136,14 +168,15 @@ def first_tool_intent(found: list[dict[str, Any]]) -> float:
     raise BenchmarkError("the run's evidence has no intent of a tools/call")
 
 
-def plain(made: Setting, listener: Listener, name: str, spec: dict[str, Any]) -> float:
+async def plain(made: Setting, cluster: KubernetesCluster, listener: Listener, pod: dict[str, Any]) -> float:
     """Return the seconds to the first request of a bare pod."""
-    made.delete(f"{PODS}/{name}")
-    url = f"http://{made.host}:{listener.port}/{name}"
+    name = pod["metadata"]["name"]
+    await asyncio.to_thread(made.delete, f"{PODS}/{name}")
+    await asyncio.sleep(REST_SECONDS)
     created = SystemClock().now()
-    made.create(PODS, bare_pod(name, spec, url))
-    until(lambda: name in listener.first, f"{name} makes a request", FIRST_REQUEST_SECONDS)
-    made.delete(f"{PODS}/{name}")
+    await cluster.create(pod, "benchmark")
+    await asyncio.to_thread(until, lambda: name in listener.first, f"{name} asks", FIRST_REQUEST_SECONDS)
+    await asyncio.to_thread(made.delete, f"{PODS}/{name}")
     return listener.first[name] - created
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks import agent_sandbox
-from benchmarks.cold_start import Listener, bare_pod, first_tool_intent, listening, plain
+from benchmarks.cold_start import REST_SECONDS, Listener, bare_pod, first_tool_intent, listening, plain
 from benchmarks.figures import Anchor
 from benchmarks.machine import circumstances, scratch
 from benchmarks.observers import Observer, observing
@@ -34,8 +34,6 @@ REPLICAS = 3
 AGENT = f"/apis/remit.dev/v1alpha1/namespaces/{BANK}/agents/dispute-resolver"
 WARM_PODS = f"/api/v1/namespaces/{BANK}/pods?labelSelector={LABEL_WARM}"
 JOBS = f"/apis/batch/v1/namespaces/{BARE}/jobs"
-REST_SECONDS = 1.5
-"""Between two measurements: what the one leaves to be tidied does not fall into the next."""
 CLAIM_ANCHOR = Anchor(0.05, 0.08)
 """Seconds from a SandboxClaim's creation to Ready, as measured in 2026 on such a machine and published by others."""
 JOB_ANCHOR = Anchor(0.8, 2.0)
@@ -83,7 +81,8 @@ async def all_rounds(made: Setting, listener: Listener, pod: dict[str, Any], opt
             times.claims_again.append(await claimed(made, cluster, claims, f"claim-{number}-b"))
             for letter, jobs, bare in (("a", times.jobs, times.bare), ("b", times.jobs_again, times.bare_again)):
                 jobs.append(await asyncio.to_thread(job, made, listener, f"warm-job-{number}-{letter}", pod))
-                bare.append(await asyncio.to_thread(plain, made, listener, f"warm-bare-{number}-{letter}", pod))
+                name = f"warm-bare-{number}-{letter}"
+                bare.append(await plain(made, cluster, listener, bare_pod(name, pod, listener.url(name))))
             options.say(
                 f"run {running * 1000:.0f} ms to Running, {first_call * 1000:.0f} ms to its first call; "
                 f"claim {times.claims[-1] * 1000:.0f} ms; Job {times.jobs[-1]:.2f} s; bare pod {times.bare[-1]:.2f} s"
@@ -120,7 +119,7 @@ def job(made: Setting, listener: Listener, name: str, spec: dict[str, Any]) -> f
     """Return the seconds to the first request of a Job's pod."""
     made.delete(f"{JOBS}/{name}")
     time.sleep(REST_SECONDS)
-    pod = bare_pod(name, spec, f"http://{made.host}:{listener.port}/{name}")["spec"]
+    pod = bare_pod(name, spec, listener.url(name))["spec"]
     manifest = {
         "apiVersion": "batch/v1",
         "kind": "Job",
