@@ -3,7 +3,7 @@
 While the disk takes one group, the works that come in queue up and become the next group: one commit, one signature
 and one wake-up of the event loop for all of them, and no waiting when there is only one.
 
-Works run on the event loop, in memory; what waits for the disk, begin and commit, runs on a thread beside it. (Works on
+Works run on the event loop, in memory; what waits for the disk, the commit, runs on a thread beside it. (Works on
 that thread fought the loop for the interpreter at each statement: a fifth of the CPU of a governed call.)
 """
 
@@ -150,7 +150,8 @@ class SqliteLedger:
         """Commit the group; a failure is everybody's."""
         store, beside = self._store, self._loop.run_in_executor
         try:
-            await beside(self._disk, store.begin)
+            if not store.begin_at_once():
+                await beside(self._disk, store.begin)
             outcomes = store.run([request.work for request in group])
             await beside(self._disk, store.finish)
         except Exception as error:  # noqa: BLE001 - the writer outlives every fault: its callers must hear of it

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from remit.adapters import sqlite_schema
 from remit.adapters.crash import crash_point
 from remit.adapters.signing import CheckpointSigner
 from remit.adapters.sqlite_log import SqliteLog
@@ -79,6 +80,20 @@ class SqliteStore:
         """Open a group; raises LedgerUnavailableError. May wait for the disk."""
         with self._guarded():
             self._begin()
+
+    def begin_at_once(self) -> bool:
+        """Open a group without waiting, and tell whether it is open: not while somebody else holds the file."""
+        with self._guarded():
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._begin()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+                return False
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {int(sqlite_schema.BUSY_SECONDS * 1000)}")
+        return True
 
     def run(self, works: Sequence[Work]) -> list[Outcome]:
         """Run the works of the open group in order, in memory but for what SQLite spills; raises as `begin`."""
@@ -206,6 +221,10 @@ def _own(path: Path) -> int:
             f"another gateway has the ledger at {path}: one file has one writer, so this one does not start"
         ) from error
     return lock
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _is_input_output(error: sqlite3.Error) -> bool:
