@@ -27,15 +27,22 @@ class Wire(asyncio.Transport):
         self.closed = "aborted"
 
 
+async def a_turn() -> None:
+    """Let the loop do what it was asked to do until now."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(done.set)
+    await done.wait()
+
+
 async def test_head_and_body_are_one_packet_and_what_comes_later_is_another() -> None:
     wire = Wire()
     corked = Corked(wire, asyncio.get_running_loop())
     corked.write(b"head ")
     corked.write(b"body")
     assert wire.packets == []
-    await asyncio.sleep(0)
+    await a_turn()
     corked.write(b"more")
-    await asyncio.sleep(0)
+    await a_turn()
     assert wire.packets == [b"head body", b"more"]
 
 
@@ -45,7 +52,7 @@ async def test_what_is_written_goes_out_before_the_end_and_not_after_it() -> Non
     corked.write(b"last")
     corked.close()
     corked.write(b"late")
-    await asyncio.sleep(0)
+    await a_turn()
     assert (wire.packets, wire.closed, corked.is_closing()) == ([b"last"], "closed", True)
 
 
@@ -54,5 +61,5 @@ async def test_what_is_cut_off_says_nothing_more() -> None:
     corked = Corked(wire, asyncio.get_running_loop())
     corked.write(b"half")
     corked.abort()
-    await asyncio.sleep(0)
+    await a_turn()
     assert (wire.packets, wire.closed) == ([], "aborted")
