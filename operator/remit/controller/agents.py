@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,15 +22,19 @@ from remit.core.conditions import Standing, conditions_of, side_condition
 from remit.core.floors import who_refuses_node_access
 from remit.core.lifecycles import lifecycle_of
 from remit.core.moments import epoch_seconds, timestamp
-from remit.core.plan import Reference, is_leaving, missing, plan
+from remit.core.plan import Action, Reference, is_leaving, missing, plan
 from remit.core.pool import ready_count, warm_pod_of
 from remit.core.prepare import Refusal
 from remit.core.probe import agent_objection, node_finding
 from remit.core.revisions import Admitted, Kept, Sorted, admitted, earlier, sort_out
-from remit.ports import Clock
+from remit.ports import Clock, ClusterError
 
 COUNT_SECONDS = 30.0
 """How often a status is written for its count of runs alone."""
+REFUSED = 403
+"""Admission's word, a quota's for example."""
+REFUSED_AGAIN_SECONDS = 5.0
+MAX_REFUSAL = 600
 MAX_TOOLS = 512
 MAX_REVISIONS = 64
 _FIELDS: Final = ("conditions", "observedGeneration", "revision", "revisions", "tools")
@@ -80,13 +85,28 @@ class Agents:
         force = _in_force(world, compiled)
         children = self._children(world, force)
         kept = self._sorted(key, world, force)
-        await self._hands.act(plan(children, world.seen, [each.revision for each in kept.go]))
+        refused = await self._act(plan(children, world.seen, [each.revision for each in kept.go]))
         after = agent_world(self._store, key, self._settings.install_namespace) or world
         absent = [f"{child['kind']} {child['metadata']['name']}" for child in missing(children, after.seen)]
+        if refused is not None and not absent:
+            raise refused
+        if refused is not None:
+            absent[-1] += f": the cluster does not let all of it in: {refused}"[:MAX_REFUSAL]
         verdict = self._proven(_verdict(world.agent, compiled, force, absent), compiled)
         status = self._status(world, compiled, force, verdict) | _listed(world, force, kept)
         look = await self._write(key, world, {field: value for field, value in status.items() if value is not None})
-        return min((moment for moment in (look, kept.next_look) if moment is not None), default=None)
+        again = self._clock.now() + REFUSED_AGAIN_SECONDS if refused is not None else None
+        return min((moment for moment in (look, kept.next_look, again) if moment is not None), default=None)
+
+    async def _act(self, actions: Iterable[Action]) -> ClusterError | None:
+        """Do the actions; returns why admission refused one, and with it those behind it: it may change its mind."""
+        try:
+            await self._hands.act(actions)
+        except ClusterError as error:
+            if error.code != REFUSED:
+                raise
+            return error
+        return None
 
     def _sorted(self, key: Key, world: AgentWorld, force: Admitted | None) -> Sorted:
         """Say which revisions stay: what is in force, what runs are pinned to, and what was so a moment ago."""

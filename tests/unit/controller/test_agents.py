@@ -12,6 +12,7 @@ from remit.controller.compiler import Compiler
 from remit.controller.gather import AgentWorld
 from remit.core.digest import digest_of
 from remit.core.prepare import Refusal
+from remit.ports import ClusterError
 
 GRANT = ("ToolGrant", NAMESPACE, "provider")
 POLICY = ("Policy", NAMESPACE, "rules")
@@ -97,6 +98,21 @@ async def test_a_revision_comes_into_force_only_while_the_agent_is_active() -> N
     await team.change(AGENT, lifecycle="Active")
 
     assert team.status(AGENT)["revision"] != before
+
+
+async def test_what_the_cluster_does_not_let_in_is_said_and_tried_again() -> None:
+    team = Controlled()
+    words = "exceeded quota: few, requested: count/controllerrevisions.apps=1"
+    team.cluster.refusals["create ControllerRevision"] = ClusterError(words, "Forbidden", 403)
+    await team.apply(a_namespace(), a_policy(), a_grant(), an_agent())
+    said = team.condition(AGENT, "Ready")
+    assert said["reason"] == "Progressing"
+    assert "ControllerRevision remit-agent-teller-" in said["message"]
+    assert words in said["message"]
+
+    team.cluster.refusals.clear()
+    await team.later(6)
+    assert team.condition(AGENT, "Ready")["reason"] == "Ready"
 
 
 async def test_a_revision_of_other_contents_under_our_name_is_replaced() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.bundles import a_rule
 from tests.support.objects import a_container, a_grant, a_policy, a_run, an_agent
+from tests.support.polling import eventually
 from tests.support.tenant import Tenant
 
 Object = dict[str, Any]
@@ -27,6 +28,8 @@ class Case:
     act: Act | None = None
     prepare: Act | None = None
     """What stands there before the objects."""
+    is_older: bool = False
+    """Whether today's apiserver refuses the first of the objects: an older release let it in."""
 
 
 def agent(**spec: Any) -> Object:
@@ -109,6 +112,19 @@ def with_secret(hosts: str, **values: str) -> Act:
     return put
 
 
+def no_room_for_revisions(tenant: Tenant) -> None:
+    """A quota that is full, and known to be."""
+    path = f"/api/v1/namespaces/{tenant.name}/resourcequotas"
+    hard = {"count/controllerrevisions.apps": "0"}
+    made = tenant.kube.create(path, {"metadata": {"name": "few-objects"}, "spec": {"hard": hard}})
+    assert made.code == 201, made.message
+    eventually(
+        lambda: tenant.kube.get(f"{path}/few-objects").body.get("status", {}).get("used"),
+        within_seconds=60,
+        why="the quota is counted",
+    )
+
+
 LITTLE = a_policy(sandbox={"maxMemoryMiB": 32})
 KEY = [{"header": "Authorization", "prefix": "Bearer ", "secretName": "core-banking", "secretKey": "token"}]
 LOST = "the answer to core/credit (call toolu_7, idempotency key 9f86d081884c7d65) was lost: it may have been acted on"
@@ -146,6 +162,7 @@ RUNS = (
 )
 AGENTS = (
     of_agent("Ready", *TEAM, agent()),
+    Case("Agent", "Progressing", "teller", (*TEAM, agent()), prepare=no_room_for_revisions),
     of_agent("Draft", *TEAM, agent(lifecycle="Draft")),
     of_agent("Suspended", *TEAM, agent(), through="Ready", act=changes("Agent", "teller", lifecycle="Suspended")),
     of_agent("Retired", *TEAM, agent(), through="Ready", act=changes("Agent", "teller", lifecycle="Retired")),
@@ -171,4 +188,14 @@ POLICIES = (
     of_policy("Ready", a_policy()),
     of_policy("InvalidRule", a_policy(rules=[a_rule(when="arguments.amount >")])),
 )
-CASES = {f"{case.kind}-{case.reason}": case for case in (*RUNS, *AGENTS, *GRANTS, *POLICIES)}
+OLDER = (
+    Case("Policy", "InvalidSpec", "rules", (a_policy(rules=[a_rule(effect="Perhaps")]),), is_older=True),
+    Case(
+        "Policy",
+        "NamespaceSelectorNotAllowed",
+        "rules",
+        (a_policy(namespaceSelector={"team": "disputes"}),),
+        is_older=True,
+    ),
+)
+CASES = {f"{case.kind}-{case.reason}": case for case in (*RUNS, *AGENTS, *GRANTS, *POLICIES, *OLDER)}
