@@ -9,7 +9,7 @@ from remit.adapters.crash import crash_point
 from remit.api.meta import API_VERSION
 from remit.api.names import CONTROLLER_FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
 from remit.controller.events import Teller
-from remit.controller.store import Key, Object, Store
+from remit.controller.store import Key, Object, Store, Watched
 from remit.controller.telemetry import Metrics
 from remit.core.conditions import same_conditions
 from remit.core.plan import Action, Apply, Create, Delete
@@ -50,6 +50,12 @@ class Hands:
         if found is not None:
             self._store.put(kind, found)
         return found
+
+    async def catch_up(self, kinds: Iterable[Watched], namespace: str) -> None:
+        """List the namespace's objects of these kinds: what each watch tells, it tells in its own time."""
+        for kind in kinds:
+            for thing in await self._cluster.list(kind.api_version, kind.kind, namespace):
+                self._store.put(kind.kind, thing)
 
     async def patch(self, kind: str, api_version: str, patch: Mapping[str, Any]) -> Object:
         """Merge a patch into the object in the state that it names; returns it as stored."""

@@ -14,7 +14,7 @@ from remit.api.reasons import FINAL_RUN_REASONS, RunReason
 from remit.controller.apply import Hands
 from remit.controller.claims import Claims
 from remit.controller.gather import RunWorld, run_world
-from remit.controller.kinds import POD, is_under_way
+from remit.controller.kinds import AGENT, GRANT, POD, POLICY, RUN, is_under_way
 from remit.controller.places import Places
 from remit.controller.protection import Protection
 from remit.controller.settings import Settings
@@ -109,6 +109,11 @@ class Runs:
     async def _bring_on(self, world: RunWorld) -> float | None:
         now = self._clock.now()
         spec, objection = self._review(world, now)
+        if isinstance(objection, Disallowed) and not recorded_uid(world.run):
+            # an end is for good, and the run may have been seen before what allows it: nobody is denied by a watch
+            await self._hands.catch_up((AGENT, GRANT, POLICY), world.run["metadata"]["namespace"])
+            world = run_world(self._store, key_of(RUN.kind, world.run)) or world
+            spec, objection = self._review(world, now)
         facts = facts_of(world.run, spec, world.pod, objection, now=now, bounds=self._bounds)
         finding, start = find(facts), Start()
         if finding.event is RunEvent.READY:

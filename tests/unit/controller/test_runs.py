@@ -107,6 +107,20 @@ async def test_what_is_not_allowed_is_denied_without_a_pod(change: dict[str, Any
     assert not team.has(POD)
 
 
+async def test_a_run_that_is_seen_before_what_allows_it_is_not_denied() -> None:
+    team = await a_team()
+    await team.change(AGENT, lifecycle="Suspended")
+    team.cluster.listeners.clear()  # the watch of agents is behind
+    await team.change(AGENT, lifecycle="Active")
+    team.cluster.listeners.append(team.hear)
+    await team.apply(a_run())
+    assert team.status()["reason"] == "Pending"
+
+    team.hear("MODIFIED", dict(team.cluster.objects[AGENT]))
+    await team.settle()
+    assert team.status()["reason"] == "Starting"
+
+
 @pytest.mark.parametrize("lifecycle", ["Draft", "Suspended", "Retired"])
 async def test_an_agent_that_is_not_active_has_its_runs_denied(lifecycle: str) -> None:
     team = Controlled()
