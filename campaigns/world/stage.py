@@ -104,7 +104,7 @@ class World:
             await self.until(lambda: self.reason(kind, name) in reasons, f"{kind} {name} is {' or '.join(reasons)}")
         except NotInTimeError as error:
             status = (self.get(kind, name) or {}).get("status")
-            raise NotInTimeError(f"{error}; it is {json.dumps(status)[:600]}") from error
+            raise NotInTimeError(f"{error}; it is {json.dumps(status)[:2000]}") from error
 
     async def say(self, name: str, **status: Any) -> None:
         """Write a part of a run's status as the gateway."""

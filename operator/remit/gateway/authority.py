@@ -225,7 +225,7 @@ class Authority:
         while True:
             began = self._clock.monotonic()
             try:
-                await self._watch_for_a_while(kind)
+                await self._watch_once(kind)
             except (RemitError, OSError, TimeoutError) as error:
                 log.warning(
                     "watch ended", kind=kind.name, error=type(error).__name__, reason=getattr(error, "reason", "")
@@ -234,16 +234,9 @@ class Authority:
             pause = FIRST_PAUSE_SECONDS if lasted > LONGEST_PAUSE_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause)
 
-    async def _watch_for_a_while(self, kind: Kind) -> None:
-        """Watch until the next resync: what no event told, the list tells."""
-        try:
-            async with asyncio.timeout(self._resync_seconds) as window:
-                await self._watch_once(kind)
-        except TimeoutError:
-            if not window.expired():
-                raise
-
     async def _watch_once(self, kind: Kind) -> None:
+        """Take in the list of one kind, then every change until the next resync: what no event told, the list tells."""
+        until = float("inf")
         listed: list[Stored] | None = []
         async for event, stored in self._cluster.watch(kind.api_version, kind.name, kind.selector):
             if listed is not None and event != "SYNCED":
@@ -254,6 +247,7 @@ class Authority:
                 self._see(kind, version_of(stored))
                 self._put_all(kind, listed)
                 listed = None
+                until = self._clock.monotonic() + self._resync_seconds
                 self._hear(kind)
                 continue
             self._see(kind, version_of(stored))
@@ -262,6 +256,8 @@ class Authority:
             elif event == "DELETED":
                 self._drop(kind, key_of(stored))
             self._hear(kind)
+            if self._clock.monotonic() >= until:
+                return
 
     def _require_no_older(self, kind: Kind, version: int) -> None:
         """Raise ClusterError for a list from before what was seen: what was taken back would come back by it."""
