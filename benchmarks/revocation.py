@@ -28,7 +28,7 @@ from remit.cli.install import Target
 from remit.cli.manifests import PREPARATION, Images, release
 from remit.cluster import Cluster
 
-NAME = "remit-bench-revocation"
+NAME = "remit-bench-taken"
 TRIALS = 1000
 LANES = 4
 LOAD_CALLERS = 48
