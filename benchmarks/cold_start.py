@@ -13,18 +13,29 @@ from typing import Any
 
 from benchmarks.figures import Anchor
 from benchmarks.machine import circumstances, scratch
-from benchmarks.observers import Object, Observer, observing
+from benchmarks.observers import Observer, observing
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
 from benchmarks.rows import Bound, Comparison
-from benchmarks.setting import BARE, PAYMENTS, RUNS, SESSION, Setting, agent_run, furnished, until, wait_for_success
+from benchmarks.setting import (
+    BARE,
+    PAYMENTS,
+    RUNS,
+    SESSION,
+    Setting,
+    agent_run,
+    furnished,
+    is_closed,
+    until,
+    wait_for_success,
+)
 from remit.adapters.access import from_kubeconfig
 from remit.adapters.clock import SystemClock
 from remit.adapters.cluster import KubernetesCluster
 from remit.api.meta import API_VERSION
 from remit.api.names import pod_name
 from remit.cli.demo.records import kind_of, statements
-from remit.cli.demo.stage import BANK, condition
+from remit.cli.demo.stage import BANK
 
 ROUNDS = 8
 MOST = 1.15
@@ -151,12 +162,6 @@ async def governed(
     found = await asyncio.to_thread(statements, made.stage, name)
     await asyncio.to_thread(made.delete, f"{RUNS}/{name}")
     return first_tool_intent(found) - created, pod["spec"]
-
-
-def is_closed(run: Object) -> bool:
-    """Tell whether a run is finished, with its evidence."""
-    status = run.get("status") or {}
-    return condition(status, "Finished") == "True" and "evidence" in status
 
 
 def first_tool_intent(found: list[dict[str, Any]]) -> float:

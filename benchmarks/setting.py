@@ -6,7 +6,7 @@ import http
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
@@ -129,14 +129,15 @@ def agent_run(name: str, payment: tuple[str, str]) -> dict[str, Any]:
     }
 
 
+def is_closed(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run is finished, with its evidence."""
+    status = run.get("status") or {}
+    return condition(status, "Finished") == "True" and "evidence" in status
+
+
 def wait_for_success(made: Setting, name: str) -> None:
     """Wait until a run has succeeded and its evidence is closed."""
-
-    def ended() -> bool:
-        status = made.get(f"{RUNS}/{name}").get("status", {})
-        return condition(status, "Finished") == "True" and "evidence" in status
-
-    until(ended, f"run {name} is finished, with its evidence")
+    until(lambda: is_closed(made.get(f"{RUNS}/{name}")), f"run {name} is finished, with its evidence")
     status = made.get(f"{RUNS}/{name}")["status"]
     if status.get("reason") != "Succeeded":
         raise BenchmarkError(f"run {name} ended as {status.get('reason')}: {status}")
