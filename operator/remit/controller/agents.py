@@ -10,7 +10,7 @@ from remit.api.agent import Lifecycle
 from remit.api.bundle import Bundle, BundledGrant
 from remit.api.names import revision_name
 from remit.api.reasons import ObjectReason
-from remit.controller.apply import Hands, is_written
+from remit.controller.apply import FORBIDDEN, MAX_REFUSAL, Hands, is_written
 from remit.controller.compiler import Compiler
 from remit.controller.gather import AgentWorld, agent_world, namespace_world
 from remit.controller.kinds import REVISION
@@ -31,10 +31,7 @@ from remit.ports import Clock, ClusterError
 
 COUNT_SECONDS = 30.0
 """How often a status is written for its count of runs alone."""
-REFUSED = 403
-"""Admission's word, a quota's for example."""
 REFUSED_AGAIN_SECONDS = 5.0
-MAX_REFUSAL = 600
 MAX_TOOLS = 512
 MAX_REVISIONS = 64
 _FIELDS: Final = ("conditions", "observedGeneration", "revision", "revisions", "tools")
@@ -103,7 +100,7 @@ class Agents:
         try:
             await self._hands.act(actions)
         except ClusterError as error:
-            if error.code != REFUSED:
+            if error.code != FORBIDDEN:
                 raise
             return error
         return None

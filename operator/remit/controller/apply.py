@@ -17,6 +17,10 @@ from remit.ports import Clock, Cluster, ClusterError, RemitError
 
 GONE = frozenset({404, 409})
 """The object is gone, or was changed since: its own events tell."""
+FORBIDDEN = 403
+"""Admission's word: a quota, a RuntimeClass that is not there, Pod Security. It may change its mind."""
+MAX_REFUSAL = 600
+"""Length of what a status says of such a refusal."""
 
 
 class OutdatedError(RemitError):

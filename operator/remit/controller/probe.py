@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from remit.api.names import CONTROL_PORT, CONTROL_SERVICE, GATEWAY_SERVICE, PROBE_RECORD
-from remit.controller.apply import Hands
+from remit.controller.apply import FORBIDDEN, Hands
 from remit.controller.settings import Settings
 from remit.controller.store import Key, Object
 from remit.core import probe as core
@@ -32,7 +32,6 @@ AGAIN_SECONDS = 30.0
 """How soon to try again what was not proven."""
 GOOD_FOR_ROUNDS = 3
 """A proof is good until so many probes could not be made."""
-REFUSED = 403
 MAX_WHY = 500
 RESOLVER = Path("/etc/resolv.conf")
 
@@ -107,7 +106,7 @@ class Probe:
         try:
             await self._hands.act([Create(core.probe_pod(record, settings, await self._targets()))])
         except ClusterError as error:
-            if error.code != REFUSED:
+            if error.code != FORBIDDEN:
                 raise
             await self._conclude(Proof(self._clock.now(), None, None, f"the probe's pod is refused: {error}"[:MAX_WHY]))
 

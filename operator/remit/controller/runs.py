@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from remit.api.agentrun import AgentRunSpec, Desired
 from remit.api.reasons import FINAL_RUN_REASONS, RunReason
-from remit.controller.apply import Hands
+from remit.controller.apply import FORBIDDEN, MAX_REFUSAL, Hands
 from remit.controller.claims import Claims
 from remit.controller.gather import RunWorld, run_world
 from remit.controller.kinds import AGENT, GRANT, POD, POLICY, RUN, is_under_way
@@ -38,9 +38,6 @@ from remit.core.plan import deletion, is_in_place, is_leaving, plan
 from remit.core.pods import pod_facts
 from remit.ports import Clock, ClusterError
 
-FORBIDDEN = 403
-"""Admission's word: a quota, a RuntimeClass that is not there, Pod Security. It may change its mind."""
-MAX_REFUSAL = 600
 LOOK_AGAIN_SECONDS = 5.0
 """How often to look whether what no event tells of has changed."""
 IN_LINE_SECONDS = 30.0
