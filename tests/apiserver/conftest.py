@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tests.support.guards import until_guards_stand
 from tests.support.kube import Kube
 from tests.support.polling import eventually
 
-from remit.api.names import LABEL_SANDBOX
 from remit.cli.manifests import Images, release, to_stream
 from remit.cluster import Cluster
 
@@ -27,26 +27,8 @@ def kube(cluster: Cluster) -> Kube:
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *crds)
     cluster.kubectl(*apply, given=to_stream(parts))
     found = Kube(cluster.kubeconfig_path, stamps=stamps)
-    eventually(lambda: guards_stand(found), within_seconds=30, why="admission policies are in force")
+    until_guards_stand(found)
     return found
-
-
-def guards_stand(kube: Kube) -> bool:
-    """Tell whether the admission policies act: one stamps, where that is served, and others refuse."""
-    run = {"apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "metadata": {"name": "probe"}}
-    forged = {} if kube.stamps else {"requester": {"username": "somebody else"}}
-    made = kube.send(
-        "POST",
-        "/apis/remit.dev/v1alpha1/namespaces/default/agentruns?dryRun=All",
-        {**run, "spec": {"agent": "a", "purpose": "p", **forged}},
-    )
-    pod = {"metadata": {"name": "probe", "labels": {LABEL_SANDBOX: "harness"}}, "spec": {"containers": [CONTAINER]}}
-    refused = kube.send("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
-    stamped = "requester" in made.body.get("spec", {}) if kube.stamps else "remit-run-requester" in made.message
-    return stamped and "remit-sandbox-pods" in refused.message
-
-
-CONTAINER = {"name": "agent", "image": "remit.dev/none:1"}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from remit.api.meta import ANNOTATION_REVISION, CRD_REVISION
+from remit.api.meta import ANNOTATION_REVISION, API_VERSION, CRD_REVISION
 from remit.api.names import (
     CONTROLLER_ACCOUNT,
     DENY_POLICY,
@@ -48,6 +49,10 @@ KEY_MANAGER = "remit-keygen"
 NEWEST_ADMISSION = "MutatingAdmissionPolicy"
 """Served as v1 from Kubernetes 1.36 on."""
 READY_SECONDS = 180
+NOT_YET = "failed to configure policy"
+"""What the apiserver says while an admission policy asks about a kind that it has not found."""
+ADMISSION_SECONDS = 60
+"""It looks for new kinds every 30 s."""
 
 
 class InstallError(Exception):
@@ -105,6 +110,7 @@ def install(
     make_key(target, say)
     target.apply([manifest for manifest in manifests if manifest not in first])
     say("accounts, roles, admission policies, network policies, controller and gateway are applied")
+    wait_admission(target)
     if wait:
         wait_available(target, deployments(manifests), say)
 
@@ -180,6 +186,38 @@ def stored(target: Target, kind: str, name: str, texts: dict[str, str]) -> Manif
         "metadata": metadata,
         "stringData" if kind == "Secret" else "data": texts,
     }
+
+
+def wait_admission(target: Target) -> None:
+    """Wait until admission knows the kinds that it asks about: until then it refuses every Agent, and so every user.
+
+    Raises:
+        InstallError: it still does not.
+
+    """
+    deadline = time.monotonic() + ADMISSION_SECONDS
+    while (said := refusal(target)) and NOT_YET in said:
+        if time.monotonic() > deadline:
+            raise InstallError(f"after {ADMISSION_SECONDS} s admission still refuses every Agent: {said}")
+        time.sleep(1)
+
+
+def refusal(target: Target) -> str:
+    """Return what the apiserver says against an Agent that nobody keeps; empty when it lets it in."""
+    spec = {
+        "owner": "remit-install",
+        "purposes": ["probe"],
+        "runtime": {"harness": {}},
+        "instructions": {"inline": "None."},
+        "model": {"grant": "none", "name": "none"},
+    }
+    metadata = {"name": "remit-install-probe", "namespace": target.namespace}
+    agent = {"apiVersion": API_VERSION, "kind": "Agent", "metadata": metadata, "spec": spec}
+    try:
+        target.run("create", "--dry-run=server", "-f", "-", given=to_stream([agent]))
+    except InstallError as error:
+        return str(error)
+    return ""
 
 
 def wait_available(target: Target, names: list[str], say: Say) -> None:

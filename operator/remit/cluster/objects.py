@@ -10,6 +10,7 @@ from typing import Any
 
 from remit.cluster.api import Api
 from remit.cluster.configs import Settings
+from remit.cluster.errors import StartError
 from remit.cluster.layout import NODE_NAME
 
 STORAGE_CLASS = "remit-local"
@@ -142,7 +143,14 @@ def _make_folder(path: Path) -> None:
 
 
 def recycle(api: Api, settings: Settings) -> int:
-    """Empty the volumes whose claim is gone and offer them again; tell how many."""
+    """Empty the volumes whose claim is gone and offer them again; tell how many.
+
+    A volume stays the object that it is: one deleted lingers behind its finalizer, and cannot be made anew meanwhile.
+
+    Raises:
+        StartError: the apiserver does not let a volume be offered.
+
+    """
     listed = api.get(PERSISTENT_VOLUMES).json()["items"]
     modes = volume_modes()
     released = [
@@ -151,8 +159,10 @@ def recycle(api: Api, settings: Settings) -> int:
         if item["metadata"]["name"] in modes and item["status"].get("phase") == "Released"
     ]
     for name in released:
-        api.call("DELETE", f"{PERSISTENT_VOLUMES}/{name}")
         folder = settings.layout.volumes / name
         shutil.rmtree(folder)
         _make_folder(folder)
+        offered = api.call("PATCH", f"{PERSISTENT_VOLUMES}/{name}", {"spec": {"claimRef": None}}, "merge-patch+json")
+        if not offered.found:
+            raise StartError(f"PersistentVolume/{name}: {offered.status} {offered.body.decode(errors='replace')}")
     return len(released)

@@ -169,8 +169,6 @@ class Starter:
 
     def _tidy_volumes(self) -> None:
         if count := objects.recycle(self.api, self.settings):
-            for placed in objects.storage(self.settings):
-                self._place(placed)
             self.say(f"emptied {count} volumes that nobody claims any more")
 
 

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from benchmarks.revocation_trials import Notes, Trials, suspend_grant
 from benchmarks.revocation_world import Lane, Run, gateway, kube, witness
+from tests.support.guards import until_guards_stand
 from tests.support.kube import Kube
 from tests.support.polling import eventually_async
 
@@ -73,3 +74,4 @@ def test_without_an_apiserver_calls_wait_and_are_refused_and_runs_go_on(
             await trials.evidence(lane, run)
 
     asyncio.run(story())
+    until_guards_stand(kube)

@@ -130,16 +130,18 @@ def test_a_volume_keeps_what_a_pod_without_root_wrote_and_is_emptied_for_the_nex
     apply(own, CLAIM)
     run(own, pod("keeper", "sh", "-c", "echo kept > /store/file && sleep 3600", **spec))
     volume = own.kubectl("get", "pvc", "store", "-o", "jsonpath={.spec.volumeName}")
-    file = own.layout.volumes / volume / "file"
-    eventually(file.exists, why="the file is written")
+    uid = ("get", "pv", volume, "-o", "jsonpath={.metadata.uid}")
+    before, file = own.kubectl(*uid), own.layout.volumes / volume / "file"
+    eventually(file.exists, within_seconds=30, why="the file is written")
     remove(own, "keeper")
     assert file.read_text() == "kept\n"
     own.kubectl("delete", "pvc", "store")
     phase = ("get", "pv", volume, "-o", "jsonpath={.status.phase}")
-    eventually(lambda: own.kubectl(*phase), lambda seen: seen == "Released")
+    eventually(lambda: own.kubectl(*phase), lambda seen: seen == "Released", within_seconds=60, why="nobody claims it")
     own.up(print)
-    eventually(lambda: own.kubectl(*phase), lambda seen: seen == "Available")
     assert not file.exists()
+    eventually(lambda: own.kubectl(*phase), lambda seen: seen == "Available", within_seconds=60, why="it is offered")
+    assert own.kubectl(*uid) == before
 
 
 def test_a_pod_cannot_have_more_processes_than_the_limit(own: Cluster) -> None:
