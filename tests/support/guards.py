@@ -1,4 +1,4 @@
-"""Waits until the admission policies of a real apiserver act: one that is new refuses too much, or too little, at first."""
+"""Waits until admission policies act on a real apiserver: one that is new refuses too much, or too little, at first."""
 
 from tests.support.kube import Answer, Kube
 from tests.support.objects import an_agent
@@ -33,7 +33,7 @@ def until_guards_stand(kube: Kube) -> None:
 
 
 def stamps(kube: Kube) -> bool:
-    """Tell whether a run gets its requester, or where the apiserver cannot write it, whether a forged one is refused."""
+    """Tell whether a run gets its requester; where the apiserver cannot write it, whether a forged one is refused."""
     forged = {} if kube.stamps else {"requester": {"username": "somebody else"}}
     run = {"apiVersion": API_VERSION, "kind": "AgentRun", "metadata": {"name": "probe"}}
     made = tried(kube, f"{REMIT}/agentruns", {**run, "spec": {"agent": "a", "purpose": "p", **forged}})
