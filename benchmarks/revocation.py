@@ -19,12 +19,11 @@ from benchmarks.figures import median, percentile
 from benchmarks.machine import built_peer, circumstances, scratch
 from benchmarks.options import Options
 from benchmarks.processes import BenchmarkError
-from benchmarks.revocation_pods import pods_dead
 from benchmarks.revocation_trials import CALLERS, Notes, Seen, Trials, tried
 from benchmarks.revocation_world import Gateway, Kube, Lane, gateway, kube, witness
 from benchmarks.rows import Bound, Comparison
 from remit.api.names import GATEWAY_ACCOUNT, INSTALL_NAMESPACE
-from remit.cli.install import Target
+from remit.cli.install import Target, wait_admission
 from remit.cli.manifests import PREPARATION, Images, release
 from remit.cluster import Cluster
 
@@ -37,12 +36,12 @@ MARK = "CALL_NUMBER"
 FOR_EVER = 10**9
 SEED = 4
 SHARE = 0.99
-NEW_CALL_MS, IN_FLIGHT_MS, POD_SECONDS = 100.0, 250.0, 3.0
+NEW_CALL_MS, IN_FLIGHT_MS = 100.0, 250.0
 OURS = "none: the bound is our own promise"
 
 
 def measure(options: Options) -> list[Comparison]:
-    """Make the trials on a cluster without controller, then let pods die on one with all of Remit."""
+    """Make the trials, on a cluster without a controller."""
     folder, count = scratch("revocation"), options.rounds_or(TRIALS)
     load = built_peer("load", folder, options.say)
     cluster = Cluster(NAME)
@@ -53,7 +52,7 @@ def measure(options: Options) -> list[Comparison]:
         seen = asyncio.run(all_trials(cluster.kubeconfig_path, folder, load, count))
     finally:
         cluster.down()
-    return [*comparisons(seen, circumstances(folder)), of_pods(pods_dead(options))]
+    return comparisons(seen, circumstances(folder))
 
 
 def prepare(target: Target) -> None:
@@ -62,6 +61,7 @@ def prepare(target: Target) -> None:
     target.apply([manifest for manifest in manifests if manifest["kind"] in PREPARATION])
     target.run("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
     target.apply(manifests)
+    wait_admission(target)
 
 
 async def all_trials(kubeconfig: Path, folder: Path, load: Path, count: int) -> list[Seen]:
@@ -174,23 +174,6 @@ def of_time(name: str, samples: Sequence[float], bound: float, notes: list[str])
         bound=Bound("figure", bound),
         ours=[percentile(samples, SHARE)],
         notes=[said(samples, "ms"), *notes],
-    )
-
-
-def of_pods(seconds: Sequence[tuple[str, float]]) -> Comparison:
-    """Lay out how long pods lived on: with few trials the longest stands for the 99th percentile."""
-    samples = [taken for _, taken in seconds]
-    return Comparison(
-        name="revocation/pod-dead",
-        peer=OURS,
-        unit="s p99",
-        bound=Bound("figure", POD_SECONDS),
-        ours=[percentile(samples, SHARE)],
-        notes=[
-            said(samples, "s"),
-            "edit sent → no process of the run's container is left on the node; all of Remit is at work",
-            ", ".join(f"{way} {taken:.2f}" for way, taken in seconds),
-        ],
     )
 
 
