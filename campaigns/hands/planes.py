@@ -1,18 +1,15 @@
 """What befalls the control plane itself: etcd restarted, the apiserver restarted, the apiserver away."""
 
 import asyncio
-import json
-import time
 from collections.abc import Awaitable, Callable
 
-from tests.support.objects import a_run, an_agent
+from tests.support.guards import until_guards_stand
+from tests.support.kube import Kube
+from tests.support.objects import a_run
 
 from campaigns.hands.acts import pods_ever
-from campaigns.world.plane import Plane, PlaneError
+from campaigns.world.plane import Plane
 from campaigns.world.stage import World
-
-ADMISSION_SECONDS = 120.0
-POLL_SECONDS = 0.5
 
 Play = Callable[[World, float], Awaitable[None]]
 
@@ -54,23 +51,7 @@ async def apiserver_away(world: World, seconds: float) -> None:
 async def ready(control_plane: Plane) -> None:
     """Wait until the apiserver answers, and its admission policies have found the kinds that they ask about."""
     await asyncio.to_thread(control_plane.wait, lambda: control_plane.answers("/readyz"), "the apiserver")
-    deadline = time.monotonic() + ADMISSION_SECONDS
-    while not await asyncio.to_thread(admits, control_plane):
-        if time.monotonic() > deadline:
-            raise PlaneError(f"admission policies know no kinds within {ADMISSION_SECONDS:g} s")
-        await asyncio.sleep(POLL_SECONDS)
-
-
-def admits(control_plane: Plane) -> bool:
-    """Tell whether an agent and a run would be taken."""
-    for thing in (an_agent(), a_run("asked")):
-        spec = {key: value for key, value in thing["spec"].items() if key != "requester"}
-        asked = {**thing, "metadata": {"name": "asked", "namespace": "default"}, "spec": spec}
-        try:
-            control_plane.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(asked))
-        except PlaneError:  # for up to half a minute its policies ask about kinds that it has not found yet
-            return False
-    return True
+    await asyncio.to_thread(until_guards_stand, Kube(control_plane.kubeconfig))
 
 
 PLANE_CASES: dict[str, Play] = {

@@ -4,17 +4,18 @@ No node and no scheduler: pods are what the campaign says they are. All of it is
 out of the programs that the embedded cluster is built from.
 """
 
-import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from remit.api.names import LABEL_SANDBOX
+from tests.support.guards import until_guards_stand
+from tests.support.kube import Kube
+
 from remit.cli.manifests import Images, release, to_stream
 from remit.cluster import pki, prepare
 from remit.cluster.layout import Addresses
@@ -177,7 +178,7 @@ def install(plane: Plane) -> None:
     names = [f"crd/{kind['metadata']['name']}" for kind in kinds if kind["kind"] != "Namespace"]
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
     plane.kubectl(*apply, given=to_stream([*parts, *_leases_anywhere(), *_tokens_of_nodes()]))
-    plane.wait(lambda: _guards_stand(plane), "admission policies")
+    until_guards_stand(Kube(plane.kubeconfig))
 
 
 def _tokens_of_nodes() -> list[dict[str, object]]:
@@ -190,22 +191,6 @@ def _tokens_of_nodes() -> list[dict[str, object]]:
         {**head, "kind": "ClusterRole", "rules": [rule]},
         {**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]},
     ]
-
-
-def _guards_stand(plane: Plane) -> bool:
-    """Tell whether both kinds of admission policies act: one lets a run in, one keeps a pod out."""
-    head = {"metadata": {"name": "probe", "namespace": "default", "labels": {LABEL_SANDBOX: "harness"}}}
-    run = {**head, "apiVersion": "remit.dev/v1alpha1", "kind": "AgentRun", "spec": {"agent": "a", "purpose": "p"}}
-    container = {"name": "agent", "image": "remit.dev/none:1"}
-    pod = {**head, "apiVersion": "v1", "kind": "Pod", "spec": {"containers": [container]}}
-    return "created" in _tried(plane, run) and "ValidatingAdmissionPolicy" in _tried(plane, pod)
-
-
-def _tried(plane: Plane, thing: Mapping[str, object]) -> str:
-    """Return what the apiserver would say to an object."""
-    line = plane.kubectl_line("create", "--dry-run=server", "-f", "-")
-    done = subprocess.run(line, input=json.dumps(thing).encode(), capture_output=True, check=False)
-    return (done.stdout + done.stderr).decode()
 
 
 def _leases_anywhere() -> list[dict[str, object]]:
