@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support.guards import until_guards_stand
+from tests.support.kube import Kube
 from tests.support.objects import a_grant, a_policy, a_run, an_agent
 from tests.support.polling import eventually
 
@@ -85,6 +87,7 @@ class Place:
 
     def settle_in(self, namespace: str) -> None:
         """Give a namespace an agent with all that it needs, which does nothing for as long as it is let."""
+        until_guards_stand(Kube(self.cluster.kubeconfig_path))  # kinds and policies may have come a moment ago
         image = self.cluster.pin_image(self.images.gateway)
         command = ["/usr/bin/python3.11", "-c", WAITER]
         agent = an_agent(runtime={"container": {"image": image, "command": command}})

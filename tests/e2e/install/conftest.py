@@ -1,5 +1,6 @@
 """A cluster of their own for tests that install and remove Remit: they change what holds in all of it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +14,8 @@ from remit.images.recipe import recipe_of
 
 @pytest.fixture(scope="session")
 def own() -> Iterator[Cluster]:
-    """A cluster that nothing else uses."""
-    cluster = Cluster("remit-install")
+    """A cluster that nothing else uses: beside one named by REMIT_TEST_CLUSTER it has a name like it."""
+    cluster = Cluster(f"{os.environ.get('REMIT_TEST_CLUSTER', 'remit')}-install")
     cluster.down()
     cluster.up()
     yield cluster
