@@ -89,9 +89,9 @@ async def play_plane(the_stage: Stage, away_seconds: float) -> list[Verdict]:
 
 
 PROOF = {
-    "edits-not-seen": "the agent's NetworkPolicy is edited",
+    "edits-not-seen": "the agent's NetworkPolicy loses its owner",
     "status-not-made-anew": "the run's status is wiped",
-    "errors-not-retried": "no quota for the pod",
+    "refusals-not-said": "no quota for the pod",
     "raises-on-eviction": "the pod is evicted",
     "leaves-namespaces-alone": "the namespace goes with a run under way",
 }

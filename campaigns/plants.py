@@ -78,6 +78,12 @@ def _errors_not_retried() -> None:
     module("controller.work").Work._back_off = lambda *_: None
 
 
+@plant("refusals-not-said")
+def _refusals_not_said() -> None:
+    """What the cluster does not let in is tried again like any error, and the run says nothing of it."""
+    module("controller.runs").FORBIDDEN = 0
+
+
 @plant("nothing-listed-again")
 def _nothing_listed_again() -> None:
     module("controller.reconcile").Controller.take = lambda *_: None

@@ -1,5 +1,6 @@
 """What cases have in common: acting as those whom admission lets, and waiting for what must come back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from campaigns.world.direct import MERGE, path_of
@@ -13,11 +14,25 @@ CHILD = "remit-agent-teller"
 DENY = "remit-sandbox-deny"
 
 
-async def edit(world: World, kind: str, name: str, change: Any, *, user: str = CONTROLLER, part: str = "") -> int:
-    """Change an object as one of ours, whom admission lets: what others try is refused; returns the code."""
-    path = path_of(kind, world.namespace, name) + (f"/{part}" if part else "")
+async def edit(world: World, kind: str, name: str, change: Any, *, user: str) -> int:
+    """Try to change an object; returns the code."""
+    path = path_of(kind, world.namespace, name)
     code, _ = await world.stage.direct.send("PATCH", path, change, kind=MERGE, user=user)
     return code
+
+
+async def changed(world: World, kind: str, name: str, change: Any, *, user: str = CONTROLLER, part: str = "") -> int:
+    """Change an object as one of ours, whom admission lets: a case that changes nothing would show nothing.
+
+    Returns the version that it has then: what must come back has a later one.
+    """
+    path = path_of(kind, world.namespace, name) + (f"/{part}" if part else "")
+    return version_of(await world.stage.direct.must("PATCH", path, change, kind=MERGE, user=user))
+
+
+def version_of(thing: Mapping[str, Any] | None) -> int:
+    """Return an object's version; 0 when it is not there."""
+    return int(((thing or {}).get("metadata") or {}).get("resourceVersion", 0))
 
 
 def uid(world: World, kind: str, name: str) -> str:

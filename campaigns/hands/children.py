@@ -1,10 +1,22 @@
 """Children and statuses deleted, edited, stripped."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from campaigns.hands.acts import CHILD, CLEANER, DENY, GATEWAY, edit, pods_ever, uid
+from campaigns.hands.acts import (
+    CHILD,
+    CLEANER,
+    CONTROLLER,
+    DENY,
+    GATEWAY,
+    changed,
+    edit,
+    pods_ever,
+    uid,
+    version_of,
+)
 from campaigns.world.stage import World
+from remit.core.plan import is_leaving
 
 Play = Callable[[World], Awaitable[None]]
 OPEN = {"spec": {"egress": [{}], "policyTypes": ["Egress"]}}
@@ -29,13 +41,15 @@ def deleted(kind: str, name: str) -> Play:
 
 
 def edited(kind: str, name: str, change: Any) -> Play:
-    """The child is edited: admission refuses it even to our own account, or it becomes what it was."""
+    """The child is edited, by our own account, for admission lets nobody else: it becomes what it was."""
 
     async def play(world: World) -> None:
         before = plain(world, kind, name)
-        if await edit(world, kind, name, change) < 300:
-            await world.until(lambda: plain(world, kind, name) != before, "the edit is seen")
-        await world.until(lambda: plain(world, kind, name) == before, f"{kind} {name} is as it was")
+        at = await changed(world, kind, name, change)
+        await world.until(
+            lambda: version_of(world.get(kind, name)) > at and plain(world, kind, name) == before,
+            f"{kind} {name} is as it was",
+        )
         await still_runs(world)
 
     return play
@@ -58,10 +72,7 @@ async def still_runs(world: World) -> None:
 async def run_status_wiped(world: World) -> None:
     """The run adopts its pod again."""
     before = uid(world, "Pod", "work-1")
-    fields = ("conditions", "reason", "pod", "revision", "startedAt", "observedGeneration")
-    change = {"status": dict.fromkeys(fields)}
-    assert await edit(world, "AgentRun", "work", change, part="status") < 300
-    await world.until(lambda: world.reason("AgentRun", "work") == "Running", "the run says where it stands again")
+    await wiped(world, "AgentRun", "work", ("reason", "pod", "revision", "startedAt"), stands="Running")
     await still_runs(world)
     assert uid(world, "Pod", "work-1") == before
 
@@ -70,19 +81,27 @@ def status_wiped(kind: str, name: str, user: str = "") -> Play:
     """The object says where it stands again."""
 
     async def play(world: World) -> None:
-        fields = ("conditions", "observedGeneration", *(("enforced",) if user else ()))
-        change = {"status": dict.fromkeys(fields)}
-        assert await edit(world, kind, name, change, part="status", **({"user": user} if user else {})) < 300
-        await world.stands(kind, name, "Ready")
+        await wiped(world, kind, name, ("enforced",) if user else (), **({"user": user} if user else {}))
         await still_runs(world)
 
     return play
+
+
+async def wiped(world: World, kind: str, name: str, more: Sequence[str], *, stands: str = "Ready", **who: str) -> None:
+    """The conditions are wiped, and more of the status: it says the same again."""
+    change = {"status": dict.fromkeys(("conditions", "observedGeneration", *more))}
+    at = await changed(world, kind, name, change, part="status", **who)
+    await world.until(
+        lambda: version_of(world.get(kind, name)) > at and world.reason(kind, name) == stands,
+        f"{kind} {name} says where it stands again",
+    )
 
 
 async def deny_deleted(world: World) -> None:
     """The standing policy stays as long as there is a sandbox, and comes back when there is none."""
     before = uid(world, "NetworkPolicy", DENY)
     await world.stage.direct.delete_as(CLEANER, "NetworkPolicy", world.namespace, DENY)
+    await world.until(lambda: is_leaving(world.get("NetworkPolicy", DENY) or {"metadata": {}}), "the deletion is seen")
     await still_runs(world)
     assert uid(world, "NetworkPolicy", DENY) == before
     await world.patch("AgentRun", "work", {"spec": {"desired": "Terminated"}})
@@ -90,11 +109,11 @@ async def deny_deleted(world: World) -> None:
     await world.until(lambda: uid(world, "NetworkPolicy", DENY) not in {"", before}, "another standing policy")
 
 
-def refused(kind: str, name: str, change: Any) -> Play:
-    """Nobody but the controller may: admission refuses it, and nothing changes."""
+def refused(kind: str, name: str, change: Any, user: str = "") -> Play:
+    """Admission refuses it, to an administrator or to whom else is named: nothing changes."""
 
     async def play(world: World) -> None:
-        code = await edit(world, kind, name, change, user="")
+        code = await edit(world, kind, name, change, user=user)
         assert code in {403, 422}, f"it is let through: {code}"
         await still_runs(world)
 
@@ -103,14 +122,16 @@ def refused(kind: str, name: str, change: Any) -> Play:
 
 CHILDREN: dict[str, Play] = {
     "the agent's NetworkPolicy is deleted": deleted("NetworkPolicy", CHILD),
-    "the agent's NetworkPolicy is edited": edited("NetworkPolicy", CHILD, OPEN),
+    "the agent's NetworkPolicy is edited": refused("NetworkPolicy", CHILD, OPEN, CONTROLLER),
     "the agent's NetworkPolicy loses its labels": edited("NetworkPolicy", CHILD, NO_LABELS),
     "the agent's NetworkPolicy loses its owner": edited(
         "NetworkPolicy", CHILD, {"metadata": {"ownerReferences": None}}
     ),
     "the standing policy is deleted": deny_deleted,
-    "the standing policy is opened": edited("NetworkPolicy", DENY, OPEN),
-    "the standing policy loses its finalizer": edited("NetworkPolicy", DENY, {"metadata": {"finalizers": None}}),
+    "the standing policy is opened": refused("NetworkPolicy", DENY, OPEN, CONTROLLER),
+    "the standing policy loses its finalizer": refused(
+        "NetworkPolicy", DENY, {"metadata": {"finalizers": None}}, CONTROLLER
+    ),
     "the agent's account is deleted": deleted("ServiceAccount", CHILD),
     "the agent's account loses its labels": edited("ServiceAccount", CHILD, NO_LABELS),
     "the revision in force is deleted": deleted("ControllerRevision", ""),
