@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from remit.adapters.crash import crash_point
@@ -15,6 +15,8 @@ from remit.core.conditions import same_conditions
 from remit.core.plan import Action, Apply, Create, Delete
 from remit.ports import Clock, Cluster, ClusterError, RemitError
 
+Then = Callable[[Object], Awaitable[None]]
+"""What is done with an object once its status is written."""
 GONE = frozenset({404, 409})
 """The object is gone, or was changed since: its own events tell."""
 FORBIDDEN = 403
@@ -70,8 +72,13 @@ class Hands:
         self._store.put(kind, stored)
         return stored
 
-    async def write_status(self, thing: Object, status: Mapping[str, Any], owned: Iterable[str]) -> Object:
-        """Write our part of the status, unless it stands there already; returns the object as it is then."""
+    async def write_status(
+        self, thing: Object, status: Mapping[str, Any], owned: Iterable[str], *, then: Then | None = None
+    ) -> Object:
+        """Write our part of the status, unless it stands there already; returns the object as it is then.
+
+        What is to be done `then` is done before the Event: telling people holds nothing up.
+        """
         if is_written(thing.get("status") or {}, status, owned):
             return thing
         key = Key(thing["kind"], thing["metadata"]["namespace"], thing["metadata"]["name"])
@@ -96,6 +103,8 @@ class Hands:
         self._pass("after-status", key.kind)
         self._metrics.writes.labels("status", key.kind).inc()
         self._store.put(key.kind, stored)
+        if then is not None:
+            await then(stored)
         await self._teller.tell(thing, status)
         return stored
 

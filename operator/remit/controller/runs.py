@@ -146,7 +146,14 @@ class Runs:
             lost=finding.failure,
             stopping=facts.desired is Desired.STOPPED and facts.had_pod,
         )
-        return await self._hands.write_status(run, status, RUN_STATUS_FIELDS)
+        return await self._hands.write_status(run, status, RUN_STATUS_FIELDS, then=self._kill)
+
+    async def _kill(self, run: Object) -> None:
+        """End at once the pods of a run that just lost its authority."""
+        if is_under_way(run) or not is_killed_at_once(run):
+            return
+        if (world := run_world(self._store, key_of(RUN.kind, run))) is not None:
+            await self._clean_up(world)
 
     async def _start(self, world: RunWorld, spec: AgentRunSpec) -> Start:
         """Make the pod, or adopt it after a crash, but only behind all that protects it."""
@@ -193,10 +200,11 @@ class Runs:
         )
 
     async def _end(self, run: Object, reason: RunReason) -> float | None:
-        """Count the end, and see to the pod."""
+        """Count the end, and see to the pod that is left to end by itself."""
         self._metrics.finished.labels(str(reason)).inc()
-        world = run_world(self._store, key_of("AgentRun", run))
-        return await self._clean_up(world) if world is not None else None
+        if is_killed_at_once(run) or (world := run_world(self._store, key_of(RUN.kind, run))) is None:
+            return None
+        return await self._clean_up(world)
 
     async def _clean_up(self, world: RunWorld) -> float | None:
         """Delete the pods of a finished run: at once where its agent lost its authority, else in their time."""

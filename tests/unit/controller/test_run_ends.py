@@ -164,7 +164,7 @@ async def test_a_pod_is_deleted_once() -> None:
 
 async def test_a_pod_of_a_finished_run_that_a_crash_left_is_deleted() -> None:
     team = await started()
-    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 3)
+    team.cluster.crash = CrashPlan(len(team.cluster.writes) + 2)
     with pytest.raises(CrashedError):
         await team.change(RUN, desired="Terminated")
     assert team.status()["reason"] == "Cancelled"

@@ -47,6 +47,17 @@ async def test_a_whole_run_costs_four_writes_of_the_controller() -> None:
     assert writes == ["create Pod dispute-1-1", *["status AgentRun dispute-1"] * 3]
 
 
+async def test_a_run_that_lost_its_authority_loses_its_pod_before_anybody_is_told() -> None:
+    team = await started()
+    before = len(team.cluster.writes)
+
+    await team.change(RUN, desired="Terminated")
+
+    status, deletion, *told = team.cluster.writes[before:]
+    assert (status, deletion) == ("status AgentRun dispute-1", "delete Pod dispute-1-1")
+    assert [write.split()[:2] for write in told] == [["create", "Event"]]
+
+
 async def test_what_has_not_changed_is_not_written_again() -> None:
     team = await started()
     before = len(team.cluster.writes)
