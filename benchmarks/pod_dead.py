@@ -19,7 +19,7 @@ from benchmarks.figures import median, percentile
 from benchmarks.options import Options
 from benchmarks.pod_processes import PodProcesses, cgroup_of_pod
 from benchmarks.processes import BenchmarkError
-from benchmarks.revocation_world import an_object, model_grant, rule
+from benchmarks.revocation_world import CONTROLLER, an_object, model_grant, rule
 from benchmarks.rows import Bound, Comparison
 from benchmarks.setting import SESSION, Setting, furnished, until
 from remit.adapters.clock import SystemClock
@@ -93,6 +93,8 @@ class Death:
     trial: Trial
     edited_at: float
     seconds: float
+    reason: str
+    """What the run says by then of its end."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ class Lane:
         WAYS[trial.way](self, trial)
         while processes.all() and time.monotonic() - began < LONGEST_SECONDS:
             time.sleep(POLL_SECONDS)
-        death = Death(trial, edited_at, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        status = self.made.get(self.path("agentruns", trial.run)).get("status", {})
+        death = Death(trial, edited_at, seconds, str(status.get("reason", "")))
         self.restore(trial)
         return death
 
@@ -201,9 +205,9 @@ def measure(options: Options) -> list[Comparison]:
     log = Log(made.cluster.audit_log_path)
     with keeping(made.host) as model:
         deaths = all_tried([Lane(made, f"bench-taken-{number}", model) for number in range(LANES)], todo, options)
-    deleted = {
-        each.name: each.at for each in reversed(log.writes()) if (each.verb, each.resource) == ("delete", "pods")
-    }
+    wanted = (CONTROLLER, "delete", "pods")
+    found = [each for each in log.writes() if (each.user, each.verb, each.resource) == wanted]
+    deleted = {each.name: each.at for each in reversed(found)}
     return [comparison(deaths, deleted)]
 
 
@@ -229,7 +233,7 @@ def all_tried(lanes: Sequence[Lane], todo: Sequence[Trial], options: Options) ->
             except queue.Empty:
                 return found
             found.append(lane.tried(trial))
-            options.say(f"{found[-1].seconds:.2f} s: {trial.text()}")
+            options.say(f"{found[-1].seconds:.2f} s: {trial.text()}: {found[-1].reason}")
 
     with ThreadPoolExecutor(len(lanes)) as pool:
         return [death for deaths in pool.map(go_on, lanes) for death in deaths]
@@ -262,16 +266,16 @@ def comparison(deaths: Sequence[Death], deleted: dict[str, float]) -> Comparison
     taken = [each.seconds for each in deaths]
     notes = [f"all {said(taken)}"]
     notes += [f"{name} {said([d.seconds for d in deaths if d.trial.runtime == name])}" for name in RUNTIMES]
-    ours = [deleted[each.trial.pod] - each.edited_at for each in deaths]
-    rest = [seconds - own for seconds, own in zip(taken, ours, strict=True)]
+    ours = {each.trial: deleted[each.trial.pod] - each.edited_at for each in deaths if each.trial.pod in deleted}
+    rest = [each.seconds - ours[each.trial] for each in deaths if each.trial in ours]
     notes += [
-        f"our part, edit sent → pod's deletion received: {said(ours)}",
+        f"our part, edit sent → pod's deletion received: {said(list(ours.values()))}",
         f"the node's part, the rest: {said(rest)}",
+        f"{len(deaths) - len(ours)} ended by themselves: their pods were left to them",
     ]
-    parts = sorted(zip(taken, ours, rest, (each.trial for each in deaths), strict=True), key=lambda each: -each[0])
+    longest = sorted(deaths, key=lambda each: -each.seconds)[:LONGEST]
     notes += [
-        f"{whole:.2f} s (ours {own:.2f}, the node's {other:.2f}): {trial.text()}"
-        for whole, own, other, trial in parts[:LONGEST]
+        f"{each.seconds:.2f} s (ours {ours.get(each.trial, each.seconds):.2f}): {each.trial.text()}" for each in longest
     ]
     notes += [
         f"edit sent, 0 to {OLDEST_SECONDS:g} s after the process appeared → no process of any of its pod's containers",

@@ -22,7 +22,7 @@ def test_every_runtime_is_taken_from_in_every_way_at_all_ages() -> None:
 
 
 def a_death(number: int, runtime: str, seconds: float) -> Death:
-    return Death(Trial(number, runtime, "run terminated", 1.5), EDITED, seconds)
+    return Death(Trial(number, runtime, "run terminated", 1.5), EDITED, seconds, "Cancelled")
 
 
 @pytest.mark.parametrize(("longest", "ok"), [(2.9, True), (3.1, False)])
@@ -35,7 +35,16 @@ def test_the_longest_life_of_both_runtimes_is_judged(longest: float, *, ok: bool
     assert "harness of 1: p50 0.25, p99 0.25, most 0.25 s" in notes
     assert f"deaf container of 1: p50 {longest:.2f}" in notes
     assert "pod's deletion received: of 2: p50 0.12" in notes
-    assert f"{longest:.2f} s (ours 0.12, the node's {longest - 0.125:.2f}): deaf container, 1.5 s old" in notes
+    assert f"{longest:.2f} s (ours 0.12): deaf container, 1.5 s old, run terminated" in notes
+    assert "0 ended by themselves" in notes
+
+
+def test_a_pod_that_nobody_deleted_is_nobodys_part() -> None:
+    deaths = [a_death(0, "harness", 0.25), a_death(1, "harness", 2.0)]
+    notes = "\n".join(comparison(deaths, {deaths[0].trial.pod: EDITED + 0.125}).notes)
+
+    assert "pod's deletion received: of 1: p50 0.12" in notes
+    assert "1 ended by themselves" in notes
 
 
 def a_process(proc: Path, number: int, *words: str) -> None:
