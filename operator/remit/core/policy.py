@@ -294,6 +294,15 @@ _REASON_WITHOUT_BUNDLE = {
 }
 
 
+def taken_back(live: CompiledBundle | Refusal) -> str:
+    """Return why a run has no authority left, whatever it would ask for; empty while it may have some."""
+    if isinstance(live, Refusal):
+        said = _under_no_bundle(live)
+        return said.message if said.reason is CallReason.REVOKED else ""
+    agent = live.bundle.agent
+    return "" if agent.spec.lifecycle is Lifecycle.ACTIVE else f"Agent {agent.ref.name} is {agent.spec.lifecycle}"
+
+
 def _under_no_bundle(refusal: Refusal) -> Decision:
     """No live bundle, no call: what does not compile is named, what was taken back is Revoked."""
     reason = _REASON_WITHOUT_BUNDLE.get(refusal.reason, CallReason.REVOKED)

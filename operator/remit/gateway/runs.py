@@ -19,6 +19,7 @@ from remit.api.wire import (
 from remit.core.budget import word
 from remit.core.digest import canonical
 from remit.core.engines import InvalidSchemaError
+from remit.core.policy import taken_back
 from remit.gateway.books import open_run, over, take_step
 from remit.gateway.call import Caller, Refused
 from remit.gateway.gate import Gate
@@ -159,12 +160,21 @@ def done_before(gate: Gate, caller: Caller, refused: Refused) -> RefusedError:
 
 async def ended(gate: Gate, caller: Caller, closing: Closing) -> Answer:
     """End the caller's run; calls under way have a moment to finish."""
+    closing = without_authority(caller, closing)
     now = gate.clock.now()
     opened = await gate.ledger.transact(lambda tx: open_run(tx, caller, now))
     if isinstance(opened, Refused):
         raise done_before(gate, caller, opened)
     record = await gate.endings.end(caller.run.uid, closing, patience_seconds=SETTLE_SECONDS)
     return accepted(record, closing.result, closing.partial)
+
+
+def without_authority(caller: Caller, closing: Closing) -> Closing:
+    """What an agent says once its authority was taken back ends no run in its way: it only stands beside the reason."""
+    why = taken_back(caller.live)
+    if not why:
+        return closing
+    return Closing(RunReason.REVOKED, why, partial=closing.partial or closing.result)
 
 
 async def ended_before(
