@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.dataplane.gateway.test_authority import TAKEN_BACK, Change, calls_of, enforced, refusal, waiting_for
-from tests.dataplane.gateway.test_run_contract import final_status
 from tests.support.fake_authority import FakeCluster, Stored, a_policy
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.gateway_process import Served, reason_of
@@ -379,29 +378,3 @@ async def test_a_revocation_beside_a_policy_that_cannot_be_read_is_named_all_the
             return json.dumps((await world.call_raw("look", {}, "c1"))[1])
 
         await eventually_async(message, lambda seen: "remit-system/remit-revoked.all: Revoked: an exercise" in seen)
-
-
-@pytest.mark.parametrize(
-    "way", ["agent suspended", "agent deleted", "namespace revoked by its own admin", "everything revoked"]
-)
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("/run/v1/result", {"outcome": "Failed", "stop": "Error", "message": "my call was cut"}),
-        ("/run/v1/result", {"outcome": "Succeeded", "stop": "Answered", "result": {"decision": "credit"}}),
-        ("/run/v1/hand-over", {"stop": "budget", "partial": {"seen": 1}}),
-    ],
-    ids=["failed", "succeeded", "handed over"],
-)
-async def test_an_agent_whose_authority_is_gone_does_not_say_how_its_run_ended(
-    way: str, path: str, said: dict[str, Any]
-) -> None:
-    async with governed() as (world, _):
-        await world.call("credit", {"amount": 5}, "c1")
-        change, reason = WAYS[way]
-        change(world.cluster)
-        await eventually_async(lambda: refusal(world), lambda told: told == reason)
-        status, answer, _ = await world.post(path, said)
-        assert (status, answer["reason"]) == (200, "Revoked")
-        told = await final_status(world)
-        assert told["outcome"]["reason"] == "Revoked"
