@@ -17,8 +17,8 @@ PAUSE = b"/pause"
 def cgroup_of_pod(uid: str, cluster_cgroup: str, roots: Iterable[Path] | None = None) -> Path | None:
     """Return the pod's cgroup in a hierarchy that has it; None while the kubelet has not made it."""
     for root in hierarchies() if roots is None else roots:
-        for found in (root / cluster_cgroup).rglob(f"pod{uid}"):
-            return found
+        with suppress(FileNotFoundError, StopIteration):  # other pods' cgroups go while they are looked through
+            return next((root / cluster_cgroup).rglob(f"pod{uid}"))
     return None
 
 
