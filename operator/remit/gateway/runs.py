@@ -160,12 +160,11 @@ def done_before(gate: Gate, caller: Caller, refused: Refused) -> RefusedError:
 
 async def ended(gate: Gate, caller: Caller, closing: Closing) -> Answer:
     """End the caller's run; calls under way have a moment to finish."""
-    closing = without_authority(caller, closing)
     now = gate.clock.now()
     opened = await gate.ledger.transact(lambda tx: open_run(tx, caller, now))
     if isinstance(opened, Refused):
         raise done_before(gate, caller, opened)
-    record = await gate.endings.end(caller.run.uid, closing, patience_seconds=SETTLE_SECONDS)
+    record = await gate.endings.end(caller.run.uid, without_authority(caller, closing), patience_seconds=SETTLE_SECONDS)
     return accepted(record, closing.result, closing.partial)
 
 
