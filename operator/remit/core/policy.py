@@ -73,10 +73,14 @@ def deny(reason: CallReason, message: str) -> Decision:
 
 def agent_is_not_active(view: View) -> Decision | None:
     """An agent acts while it is Active."""
-    agent = view.bundle.bundle.agent
-    if agent.spec.lifecycle is Lifecycle.ACTIVE:
-        return None
-    return deny(CallReason.REVOKED, f"Agent {agent.ref.name} is {agent.spec.lifecycle}")
+    why = inactive(view.bundle)
+    return deny(CallReason.REVOKED, why) if why else None
+
+
+def inactive(bundle: CompiledBundle) -> str:
+    """Return why the bundle's agent may not act; empty while it is Active."""
+    agent = bundle.bundle.agent
+    return "" if agent.spec.lifecycle is Lifecycle.ACTIVE else f"Agent {agent.ref.name} is {agent.spec.lifecycle}"
 
 
 def grant_is_suspended(view: View) -> Decision | None:
@@ -296,11 +300,10 @@ _REASON_WITHOUT_BUNDLE = {
 
 def taken_back(live: CompiledBundle | Refusal) -> str:
     """Return why a run has no authority left, whatever it would ask for; empty while it may have some."""
-    if isinstance(live, Refusal):
-        said = _under_no_bundle(live)
-        return said.message if said.reason is CallReason.REVOKED else ""
-    agent = live.bundle.agent
-    return "" if agent.spec.lifecycle is Lifecycle.ACTIVE else f"Agent {agent.ref.name} is {agent.spec.lifecycle}"
+    if isinstance(live, CompiledBundle):
+        return inactive(live)
+    said = _under_no_bundle(live)
+    return said.message if said.reason is CallReason.REVOKED else ""
 
 
 def _under_no_bundle(refusal: Refusal) -> Decision:

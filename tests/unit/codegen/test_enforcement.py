@@ -22,7 +22,7 @@ ACRONYMS = (("USD", "Usd"), ("URL", "Url"), ("UID", "Uid"), ("CPU", "Cpu"), ("Mi
 ENFORCED: dict[str, str] = {
     "Agent.owner": "gateway.callers:facts_of",
     "Agent.purposes": "core.policy:purpose_is_not_granted",
-    "Agent.lifecycle": "core.policy:agent_is_not_active",
+    "Agent.lifecycle": "core.policy:inactive",
     "Agent.runtime.harness": "core.compile:_bundled_agent",
     "Agent.runtime.container.image": "core.children:_users",
     "Agent.runtime.container.command": "core.children:_users",
